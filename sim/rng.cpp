@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "formats/random.hpp"
+#include "sim/portable_math.hpp"
 
 namespace lowbit {
 
@@ -50,13 +51,13 @@ double Rng::normal() {
     v = uniform(-1, 1);
     s = u * u + v * v;
   } while (s >= 1 || s == 0);
-  const double factor = std::sqrt(-2 * std::log(s) / s);
+  const double factor = std::sqrt(-2 * portable_log(s) / s);
   spare_ = v * factor;
   has_spare_ = true;
   return u * factor;
 }
 
-double Rng::exponential() { return -std::log1p(-uniform()); }
+double Rng::exponential() { return -portable_log(1 - uniform()); }
 
 double Rng::laplace() {
   const double magnitude = exponential();
@@ -66,7 +67,7 @@ double Rng::laplace() {
 double Rng::gamma(double shape) {
   if (shape < 1) {  // boost: Gamma(a) = Gamma(a + 1) U^(1/a)
     const double u = 1 - uniform();
-    return gamma(shape + 1) * std::pow(u, 1 / shape);
+    return gamma(shape + 1) * portable_pow(u, 1 / shape);
   }
   const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
   for (;;) {
@@ -74,7 +75,7 @@ double Rng::gamma(double shape) {
     const double t = 1 + c * x;
     if (t <= 0) continue;
     const double v = t * t * t, u = 1 - uniform();
-    if (std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+    if (portable_log(u) < 0.5 * x * x + d - d * v + d * portable_log(v)) return d * v;
   }
 }
 

@@ -1,4 +1,5 @@
-// Random draws for experiments: a stream of Philox words and our own transforms, the same on every machine and library.
+// Random draws for experiments: a stream of Philox words and our own transforms on sim/portable_math.hpp, so that every
+// draw has the same bits on every machine and with every library.
 #pragma once
 #include <array>
 #include <cstddef>
