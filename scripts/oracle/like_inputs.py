@@ -25,9 +25,9 @@ which the original is undefined by class 0.
 
 File: gzip of lines "# key: value"; then for each row
   row <format> group=G blocks=N [tensor=T] [exclude=c,c] [tail=K] [run=no]
-  digest <kind> <16 hex digits for each 64 consecutive blocks>
+  digest <kind> <16 hex digits for each 256 consecutive blocks>
   block <index> <kind> <bits in hex>...
-kinds: input, fake (values), decode (values that the implementation decodes from its codes, where that is not fake), codes,
+kinds: input (once for all rows of a file that have the same input), fake (values), decode (values that the implementation decodes from its codes, where that is not fake), codes,
 scales, zeros, tensor (second-level scale). Digest: FNV-1a 64 over little-endian bytes: float32 bits with every NaN as
 0x7FC00000; codes one byte each, zero-extended from the element's bits; scales (codes of the scale element, or float32
 bits), zeros and tensor 4 bytes each, one a block (tensor: one a tensor, the tensor's value repeated for each of its blocks).
@@ -41,7 +41,7 @@ import os
 import numpy as np
 
 SEED = 1
-DIGEST_BLOCKS = 64
+DIGEST_BLOCKS = 256
 KINDS = ("input", "fake", "decode", "codes", "scales", "zeros", "tensor")
 
 
@@ -164,6 +164,7 @@ class VectorFile:
 
     def __init__(self, name, **header):
         self.name, self.lines = name, [f"# {key}: {value}" for key, value in header.items()]
+        self.inputs_shown = set()
 
     def row(self, name, group, outputs, blocks=1 << 16, tensor=0, exclude=(), tail=0, run=True, show=None):
         """Adds a row. outputs: {kind: array}: fake and decode float32 values in input order, codes uint8, scales and
@@ -173,10 +174,12 @@ class VectorFile:
         text += " exclude=" + ",".join(map(str, exclude)) if exclude else ""
         text += f" tail={tail}" if tail else ""
         self.lines.append(text + ("" if run else " run=no"))
-        x = inputs(group, blocks, tensor, exclude)
-        if tail:
-            x = x.reshape(-1, group * (tensor or blocks))[:, :-tail]
-        data = {"input": value_bits(x), **{k: self._bits(k, v, tensor) for k, v in outputs.items()}}
+        data = {kind: self._bits(kind, value, tensor) for kind, value in outputs.items()}
+        if (key := (group, blocks, tensor, tuple(exclude), tail)) not in self.inputs_shown:
+            self.inputs_shown.add(key)
+            x = inputs(group, blocks, tensor, exclude)
+            x = x.reshape(-1, group * (tensor or blocks))[:, :-tail] if tail else x
+            data = {"input": value_bits(x), **data}
         for kind, value in data.items():
             per = DIGEST_BLOCKS * (group if kind in ("input", "fake", "decode", "codes") else 1)
             self.lines.append(" ".join(["digest", kind] + [f"{d:016x}" for d in digests(value, per)]))
