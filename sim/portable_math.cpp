@@ -15,7 +15,8 @@ constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// 1/25, 1/23, ..., 1/3: atanh(s) = s + s^3 (1/3 + s^2/5 + ...); |s| < 0.172, so the first term left out is below 2^-70.
+/// 1/25, 1/23, ..., 1/3: atanh(s) = s + s^3 (1/3 + s^2/5 + ...); |s| < 0.172, so the first term left out is below
+/// 2^-70.
 constexpr auto kAtanh = [] {
   std::array<double, 12> c{};
   for (int i = 0; i < 12; ++i) c[i] = 1.0 / (25 - 2 * i);
@@ -31,7 +32,9 @@ constexpr auto kExp = [] {
 }();
 
 /// 2^k for a normal result.
-double power_of_two(int k) { return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52); }
+double power_of_two(int k) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52);
+}
 
 /// x = m * 2^k with sqrt(1/2) <= m < sqrt(2), x positive and finite.
 double split_exponent(double x, int& k) {
@@ -82,7 +85,9 @@ double portable_exp(double x) {
   return y * power_of_two(k);
 }
 
-double portable_pow(double x, double y) { return x == 0 && y > 0 ? 0 : portable_exp(y * portable_log(x)); }
+double portable_pow(double x, double y) {
+  return x == 0 && y > 0 ? 0 : portable_exp(y * portable_log(x));
+}
 
 double portable_erf(double x) {
   if (std::isnan(x)) return x;
@@ -95,6 +100,8 @@ double portable_erf(double x) {
   return 0x1.20dd750429b6dp+0 * portable_exp(-x * x) * sum;
 }
 
-double decibel(double ratio) { return portable_log(ratio) * 0x1.15f2ced384f29p+2; }
+double decibel(double ratio) {
+  return portable_log(ratio) * 0x1.15f2ced384f29p+2;
+}
 
 }  // namespace lowbit

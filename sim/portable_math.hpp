@@ -1,5 +1,5 @@
-// Elementary functions whose bits do not depend on the machine: built from IEEE + - * / alone. The C library's log and exp
-// pick FMA code paths by CPU and may differ in the last bit between two computers.
+// Elementary functions whose bits do not depend on the machine: built from IEEE + - * / alone. The C library's log and
+// exp pick FMA code paths by CPU and may differ in the last bit between two computers.
 #pragma once
 
 namespace lowbit {

@@ -28,9 +28,13 @@ std::uint64_t Rng::word64() {
   return (high << 32) | word();
 }
 
-double Rng::uniform() { return static_cast<double>(word64() >> 11) * 0x1p-53; }
+double Rng::uniform() {
+  return static_cast<double>(word64() >> 11) * 0x1p-53;
+}
 
-double Rng::uniform(double low, double high) { return low + (high - low) * uniform(); }
+double Rng::uniform(double low, double high) {
+  return low + (high - low) * uniform();
+}
 
 std::uint64_t Rng::below(std::uint64_t n) {
   const std::uint64_t limit = UINT64_MAX - UINT64_MAX % n;  // largest multiple of n that fits
@@ -57,7 +61,9 @@ double Rng::normal() {
   return u * factor;
 }
 
-double Rng::exponential() { return -portable_log(1 - uniform()); }
+double Rng::exponential() {
+  return -portable_log(1 - uniform());
+}
 
 double Rng::laplace() {
   const double magnitude = exponential();

@@ -19,7 +19,9 @@ double error_in_ulp(double value, long double truth) {
 }
 
 /// A positive double with uniform bits: every exponent is as likely.
-double any_positive(Rng& rng) { return std::bit_cast<double>(rng.below(0x7ff0000000000000u - 1) + 1); }
+double any_positive(Rng& rng) {
+  return std::bit_cast<double>(rng.below(0x7ff0000000000000u - 1) + 1);
+}
 
 }  // namespace
 
@@ -78,8 +80,8 @@ TEST_CASE("decibel is ten times the decimal logarithm", "[portable_math]") {
 }
 
 TEST_CASE("draws are the same bits on every machine", "[rng]") {
-  // Nothing in a draw may come from libm's log, exp, pow, sin or cos: the hash of a stream's first draws is a constant. It
-  // was the same for -march=x86-64 and x86-64-v3, with and without the C library allowed to use FMA.
+  // Nothing in a draw may come from libm's log, exp, pow, sin or cos: the hash of a stream's first draws is a constant.
+  // It was the same for -march=x86-64 and x86-64-v3, with and without the C library allowed to use FMA.
   Rng rng(1, "portable draws");
   std::uint64_t hash = 0xcbf29ce484222325u;
   const auto mix = [&](double v) { hash = (hash ^ std::bit_cast<std::uint64_t>(v)) * 0x100000001b3u; };
