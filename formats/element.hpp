@@ -8,7 +8,7 @@ namespace lowbit {
 
 enum class ElementKind {
   floating,  ///< sign | exponent | mantissa
-  integer,   ///< two's complement, value = code * 2^-fraction_bits
+  integer,   ///< two's complement, value = code (under an E8M0 scale: code * 2^-(bits - 2), see scale_rule.hpp)
   exponent,  ///< exponent only (E8M0): value = 2^(code - bias)
   codebook   ///< a list of values (NF4, bitsandbytes FP4, ternary)
 };
@@ -34,6 +34,7 @@ struct Element {
   NonFinite non_finite;
   int q_min, q_max;                 ///< integer: range of codes that an encoder emits
   std::span<const float> codebook;  ///< codebook: value of each code
+  bool ties_down;                   ///< codebook: rne gives a value on a midpoint to the lower neighbour, not to the one nearer zero
   std::string_view source;          ///< specification and section
 
   bool is_float() const { return kind == ElementKind::floating; }
@@ -43,22 +44,28 @@ struct Element {
   bool has_negative_zero() const;
   /// Largest finite value (the symmetric Q for an integer).
   double max() const;
-  /// Smallest finite value (0 for unsigned formats).
+  /// Smallest finite value (2^-127 for E8M0, 0 for UE4M3, q_min for an integer).
   double min() const;
   /// floor(log2(max())): the exponent that the OCP scale rule subtracts.
   int emax() const;
-  double min_normal() const;
+  double min_normal() const;     ///< smallest positive value with the full precision of the element
   double min_subnormal() const;  ///< smallest positive value
   std::uint32_t code_count() const { return bits >= 32 ? 0u : 1u << bits; }
+  std::uint32_t sign_bit() const { return 1u << (bits - 1); }  ///< floating and signed only
   std::uint32_t max_code() const;  ///< code of max()
-  std::uint32_t nan_code() const;  ///< code that a NaN is encoded as; see codec.hpp for elements without NaN
+  /// Code that a NaN is encoded as: the quiet NaN of IEEE-like elements (only the top mantissa bit set), the NaN of the
+  /// others; without a NaN +max (floating), 0 (integer) or the code of zero (codebook).
+  std::uint32_t nan_code() const;
 };
 
-/// All rows, in the order of formats.md section 2 and after.
+/// All rows: floats, E8M0, integers (symmetric, full range), codebooks.
 std::span<const Element> elements();
 
 /// The element of that name or alias, or nullptr.
 const Element* find_element(std::string_view name);
+
+/// The row of an integer element that uses all 2^bits codes: int8 -> int8_full; an int8_full is returned as it is.
+const Element& full_range(const Element& integer);
 
 /// As find_element; an unknown name is an Error that names the accepted ones and the nearest of them.
 const Element& element(std::string_view name);
