@@ -90,12 +90,14 @@ void outer_product(const std::vector<int>& h, std::size_t m, std::size_t inner, 
 
 const std::vector<int>& hadamard_factor(std::size_t m) {
   static const std::vector<int> k1{1}, k12 = paley_one(11), k20 = paley_one(19), k28 = paley_two(13),
-                                    k36 = paley_two(17);
+                                       k36 = paley_two(17);
   assert(m == 1 || m == 12 || m == 20 || m == 28 || m == 36);
   return m == 12 ? k12 : m == 20 ? k20 : m == 28 ? k28 : m == 36 ? k36 : k1;
 }
 
-bool hadamard_order_exists(std::size_t n) { return outer_factor(n) != 0; }
+bool hadamard_order_exists(std::size_t n) {
+  return outer_factor(n) != 0;
+}
 
 void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse) {
   const std::size_t m = outer_factor(n);

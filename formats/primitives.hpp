@@ -18,27 +18,27 @@ bool hadamard_order_exists(std::size_t n);
 /// (12, 20), Paley II with q = 13, 17 (28, 36; symmetric). Paley, "On orthogonal matrices", J. Math. Phys. 12 (1933).
 const std::vector<int>& hadamard_factor(std::size_t m);
 
-/// y = x H_N / sqrt(N) for each of the `blocks` consecutive blocks of n values (any n that hadamard_order_exists accepts);
-/// y may be x. H_N = H_m (x) H_2^k with N = m * 2^k, x seen as m rows of 2^k: first the butterfly inside each row
-/// (strides 1, 2, 4, ...; a + b, a - b), then row c of the result is the sum over r = 0, 1, ..., m - 1 of row r times
-/// H_m[r][c] (a chain of additions and subtractions that starts from +-row 0), then one multiplication by
-/// float32(1/sqrt(N)); all in float32. The inverse takes H_m[c][r]. `signs`: n values +-1 multiplied into x first (into y
-/// last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do.
-/// Ashkboos et al., QuaRot, arXiv 2404.00456; Dao, fast-hadamard-transform.
+/// y = x H_N / sqrt(N) for each of the `blocks` consecutive blocks of n values (any n that hadamard_order_exists
+/// accepts); y may be x. H_N = H_m (x) H_2^k with N = m * 2^k, x seen as m rows of 2^k: first the butterfly inside each
+/// row (strides 1, 2, 4, ...; a + b, a - b), then row c of the result is the sum over r = 0, 1, ..., m - 1 of row r
+/// times H_m[r][c] (a chain of additions and subtractions that starts from +-row 0), then one multiplication by
+/// float32(1/sqrt(N)); all in float32. The inverse takes H_m[c][r]. `signs`: n values +-1 multiplied into x first (into
+/// y last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do. Ashkboos et al., QuaRot,
+/// arXiv 2404.00456; Dao, fast-hadamard-transform.
 void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
 
 /// n signs of rhad:N:seed=S: +-1 from the top bit of word i of (seed, stream).
 void random_signs(float* signs, std::size_t n, std::uint64_t seed, std::uint64_t stream);
 
-/// Raw moments of x and of the error x - y (y may be nullptr: no error). Sums are kept in 16 virtual lanes (value i goes to
-/// lane i % 16) of double inside chunks of 4096 values, lanes are added pairwise (8, 4, 2, 1), chunks in order.
+/// Raw moments of x and of the error x - y (y may be nullptr: no error). Sums are kept in 16 virtual lanes (value i
+/// goes to lane i % 16) of double inside chunks of 4096 values, lanes are added pairwise (8, 4, 2, 1), chunks in order.
 struct BlockSums {
   double sum = 0, sum2 = 0, sum3 = 0, sum4 = 0;  ///< of x
   double error2 = 0;                             ///< of (x - y)^2, the difference taken in double
   float amax = 0;                                ///< max |x|, finite values
   float max_error = 0;                           ///< max |x - y|, rounded to float; NaN once a difference is NaN
   std::size_t count = 0;
-  void add(const BlockSums& later);              ///< append, in order
+  void add(const BlockSums& later);  ///< append, in order
 };
 BlockSums block_sums_ref(const float* x, const float* y, std::size_t n);
 

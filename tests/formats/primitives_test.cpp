@@ -1,4 +1,5 @@
-// Block primitives: Hadamard matrices in exact integers, the transform against a dense product, sums in their stated order.
+// Block primitives: Hadamard matrices in exact integers, the transform against a dense product, sums in their stated
+// order.
 #include "formats/primitives.hpp"
 
 #include <bit>
@@ -16,7 +17,9 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 
-std::uint32_t bits(float v) { return std::bit_cast<std::uint32_t>(v); }
+std::uint32_t bits(float v) {
+  return std::bit_cast<std::uint32_t>(v);
+}
 
 /// Entry of H_m (x) H_2^k from the definition: the Sylvester entry is the parity of i & j.
 int dense_entry(std::size_t n, std::size_t i, std::size_t j) {
@@ -62,7 +65,8 @@ TEST_CASE("Paley II factors are symmetric, Paley I factors are I plus a skew mat
 TEST_CASE("Orders that exist are m 2^k", "[primitives][hadamard]") {
   for (const std::size_t n : {1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 96, 128, 192, 384, 576, 1536})
     CHECK(hadamard_order_exists(n));
-  for (const std::size_t n : {0, 3, 5, 6, 7, 9, 10, 14, 18, 44, 52, 60, 88, 100, 108}) CHECK_FALSE(hadamard_order_exists(n));
+  for (const std::size_t n : {0, 3, 5, 6, 7, 9, 10, 14, 18, 44, 52, 60, 88, 100, 108})
+    CHECK_FALSE(hadamard_order_exists(n));
 }
 
 TEST_CASE("Transform equals the dense product, bit for bit where sums are exact", "[primitives][hadamard]") {
