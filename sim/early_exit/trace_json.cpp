@@ -1,0 +1,100 @@
+#include <cmath>
+#include <fmt/format.h>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "sim/early_exit/trace_file.hpp"
+
+namespace lowbit::early_exit {
+
+namespace {
+
+class Writer {
+ public:
+  template <class T>
+  void array(const char* name, const std::vector<T>& values) {
+    if (values.empty()) return;
+    key(name);
+    char separator = '[';
+    for (const T& value : values) {
+      out_ += separator;
+      put(value);
+      separator = ',';
+    }
+    out_ += ']';
+  }
+  void string(const char* name, const std::string& value) {
+    if (value.empty()) return;
+    key(name);
+    out_ += nlohmann::json(value).dump();
+  }
+  void number(const char* name, std::int64_t value) {
+    key(name);
+    put(value);
+  }
+  void raw(const char* name, const std::string& json) {
+    key(name);
+    out_ += json;
+  }
+  std::string take() { return out_ + "}"; }
+
+ private:
+  void key(const char* name) {
+    out_ += out_.size() > 1 ? ",\"" : "\"";
+    out_ += name;
+    out_ += "\":";
+  }
+  void put(Outcome value) { put(static_cast<std::int64_t>(value)); }
+  void put(double value) {
+    // fmt's shortest form reads back to the same bits
+    if (std::isfinite(value)) fmt::format_to(std::back_inserter(out_), "{}", value);
+    else out_ += "null";
+  }
+  void put(std::uint8_t value) { put(static_cast<std::int64_t>(value)); }
+  void put(std::int32_t value) { put(static_cast<std::int64_t>(value)); }
+  void put(std::int64_t value) { fmt::format_to(std::back_inserter(out_), "{}", value); }
+
+  std::string out_ = "{";
+};
+
+std::string answers_json(const Trace& t) {
+  std::string out = "[";
+  for (std::size_t k = 0; k < t.ans.size(); ++k) {
+    if (k > 0) out += ',';
+    out += t.ans[k] < 0 ? "null" : nlohmann::json(t.answers[static_cast<std::size_t>(t.ans[k])]).dump();
+  }
+  return out + "]";
+}
+
+}  // namespace
+
+std::string to_json(const Trace& t) {
+  Writer w;
+  w.string("format", std::string(kTraceFormat));
+  w.string("id", t.id);
+  w.string("model", t.model);
+  w.string("dataset", t.dataset);
+  if (t.simulated) w.number("simulated", 1);
+  w.raw("end_token", nlohmann::json{{"text", t.end_token}, {"id", t.end_token_id}}.dump());
+  w.number("vocab_size", t.vocab_size);
+  w.string("gold", t.gold);
+  w.array("tok", t.tok);
+  w.array("rank", t.rank);
+  w.array("logp", t.logp);
+  w.array("wait", t.wait);
+  w.array("stage", t.stage);
+  if (!t.ans.empty()) w.raw("ans", answers_json(t));
+  w.array("ok", t.ok);
+  w.array("content_tok", t.content_tok);
+  w.array("conf", t.conf);
+  w.array("conf_geo", t.conf_geo);
+  w.array("boost", t.boost);
+  w.array("ties", t.ties);
+  w.array("tok_rank", t.tok_rank);
+  w.raw("end", nlohmann::json{{"natural", t.end.natural ? 1 : 0}, {"think_tok", t.end.think_tok},
+                              {"content_tok", t.end.content_tok}, {"ok", static_cast<int>(t.end.ok)}}.dump());
+  if (t.k_rcp != 0) w.number("k_rcp", t.k_rcp);
+  return w.take();
+}
+
+}  // namespace lowbit::early_exit
