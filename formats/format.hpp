@@ -1,5 +1,5 @@
 // A format: an element together with everything that decides which bits come out of a tensor. Parsed from and printed as
-// a name, for example "mxfp4", "int4:g128:s=fp16:asym", "e2m1:g16:s=e4m3:ts=fp32" (grammar: name.cpp).
+// a name, for example "mxfp4", "int4:g128:s=fp16:asym", "e2m1:g16:s=e4m3:ts=fp32" (options: name_option.cpp).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,7 @@ enum class ZeroPoint { none, integer, minimum };            ///< asym, min
 enum class IntegerRange { symmetric, full, pow2, half };    ///< default, full, range=pow2 (/2^(b-1)), range=half (/7.5)
 enum class NanPolicy { poison, ignore };
 
-/// A fully resolved format. Value semantics; equality is equality of every field.
+/// A fully resolved format. Value semantics; equal formats are those that give the same bits: every field but `preset`.
 struct Format {
   const Element* element = nullptr;
   GroupKind group = GroupKind::none;
@@ -54,6 +54,8 @@ struct Format {
   std::string like;                          ///< named public implementation, or empty
   std::string preset;                        ///< preset that the name started from, or empty; only printing uses it
 
+  /// The element that says which codes are emitted: the full-range row of an integer under full, range=pow2 or half.
+  const Element& code_element() const;
   bool is_block() const { return group != GroupKind::none; }
   /// Average stored bits per value, scales, zero points and minima included, for groups that are full; second-level
   /// scales (32 bits a tensor) are not counted. channel and tensor groups: bits of the element alone.
@@ -66,10 +68,18 @@ struct Preset {
   std::string_view expansion;    ///< the same in elements and options
   std::string_view description;  ///< one line for tables
   std::string_view source;       ///< specification or paper, section
+  std::string_view alias;        ///< accepted on input, or empty
 };
 std::span<const Preset> presets();
+/// The preset of that name or alias, or nullptr.
+const Preset* find_preset(std::string_view name);
 
-/// Parses a format name. Errors: unknown base or option (with "did you mean" and the accepted ones), duplicate or
+/// Parses a format name: format := base (":" option)*, base := preset | element; options in any order, each at most once.
+/// A bare element is a plain cast; gN, channel, tensor and tileRxC add a scale. Options that the name leaves out:
+/// scale: fp32 with rule=amax (ternary: e4m3 with rule=twn; s=e8m0: rule=floor); ts=none; z: the scale element where it
+/// is fp16, bf16 or fp32, else fp32; round=rne; fp16, bf16, tf32 and fp32 ovf, all others sat; seed=0; nan=poison. Options
+/// of a preset yield to those that the user writes, and like= puts that implementation's own defaults in place of both.
+/// Not stated in the paper: ThinKV does not give the scale of its ternary groups; twn is our default. Errors: unknown base or option (with "did you mean" and the accepted ones), duplicate or
 /// contradictory options, options that the like= implementation does not have.
 Format parse_format(std::string_view name);
 

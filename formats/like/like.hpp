@@ -15,8 +15,9 @@ struct Implementation {
   /// Formats that it has, as canonical names without like= (options that vary are listed as separate entries or accepted
   /// by `resolve`).
   std::span<const std::string_view> formats;
-  /// Fills the implementation's own defaults into `format` (`given`: the option keys that the user wrote, which stay) and
-  /// refuses what it does not have with an Error that lists what it has.
+  /// Fills the implementation's own defaults into `format` (`given`: the option keys that the user wrote, which stay: g,
+  /// channel, tensor, tile, s, rule, ts, asym, min, z, full, range, round, seed, sat, ovf, flush, nan) and refuses what it
+  /// does not have with an Error that lists what it has. A long form gives every key, so refuse by value, not by key.
   void (*resolve)(Format& format, std::span<const std::string> given);
   /// y = what the implementation returns for x; x may be y.
   void (*fake)(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context);

@@ -1,0 +1,36 @@
+#include "formats/like/like.hpp"
+
+#include <string>
+#include <vector>
+
+#include "formats/error.hpp"
+
+namespace lowbit::like {
+
+// One line here and one in the table for each implementation; the definition lies in the file of its name.
+
+namespace {
+
+const std::vector<const Implementation*>& table() {
+  static const std::vector<const Implementation*> all = {};
+  return all;
+}
+
+}  // namespace
+
+std::span<const Implementation* const> implementations() {
+  return table();
+}
+
+const Implementation& implementation(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Implementation* known : table()) {
+    if (known->name == name) return *known;
+    names.emplace_back(known->name);
+  }
+  const auto near = did_you_mean(name, names);
+  throw_error(ExitCode::usage, "like={}: no such implementation{}; accepted: {}", name,
+              near ? fmt::format(" (did you mean '{}'?)", *near) : "", fmt::join(names, ", "));
+}
+
+}  // namespace lowbit::like
