@@ -1,0 +1,34 @@
+// A regular file opened for reading, addressed by offset. Ranges are checked against the size of the file before memory
+// is allocated for them. Reads go through pread and not through a mapping: a file that another program truncates
+// meanwhile is then an Error and not a SIGBUS.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace lowbit {
+
+class InputFile {
+ public:
+  /// Error (no_input): the path does not exist, cannot be read, or is not a regular file.
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::uint64_t size() const { return size_; }
+  /// Copies bytes [offset, offset + count) to `out`. Error (bad_data) where they reach beyond the end of the file, (io)
+  /// where the system reports a read error.
+  void read(std::uint64_t offset, std::size_t count, void* out) const;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// The whole of a text file of at most `limit` bytes. Errors as InputFile; bad_data where it is longer.
+std::string read_text(const std::string& path, std::uint64_t limit);
+
+}  // namespace lowbit
