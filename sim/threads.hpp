@@ -1,4 +1,5 @@
-// A small pool of threads for loops whose tasks are fixed beforehand, so that results do not depend on how many there are.
+// A small pool of threads for loops whose tasks are fixed beforehand, so that results do not depend on how many there
+// are.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -12,7 +13,8 @@
 namespace lowbit {
 
 /// `count` threads (the caller's included) that share the tasks of a loop. Tasks are handed out in order; a task must
-/// not depend on which thread runs it. OpenBLAS is set to one thread for the whole program: BLAS calls belong inside tasks.
+/// not depend on which thread runs it. OpenBLAS is set to one thread for the whole program: BLAS calls belong inside
+/// tasks.
 class Threads {
  public:
   /// 0: as many as the affinity mask of the process allows.

@@ -10,7 +10,9 @@
 namespace lowbit::model {
 namespace {
 
-int size(std::size_t n) { return static_cast<int>(n); }
+int size(std::size_t n) {
+  return static_cast<int>(n);
+}
 
 struct KeyRange {
   std::size_t first = 0, last = 0;  // keys first .. last - 1
@@ -22,12 +24,13 @@ KeyRange visible(const KeyValues& kv, std::int64_t position, std::int64_t window
   const std::int64_t* end = begin + kv.k.rows;
   KeyRange range;
   range.last = static_cast<std::size_t>(std::upper_bound(begin, end, position) - begin);
-  if (window > 0) range.first = static_cast<std::size_t>(std::upper_bound(begin, begin + range.last, position - window) - begin);
+  if (window > 0)
+    range.first = static_cast<std::size_t>(std::upper_bound(begin, begin + range.last, position - window) - begin);
   return range;
 }
 
-// Softmax weights of a tile of queries for one head, not normalised: weight(i, j) for key span.first + j, zero where the
-// mask forbids; sum(i) in double.
+// Softmax weights of a tile of queries for one head, not normalised: weight(i, j) for key span.first + j, zero where
+// the mask forbids; sum(i) in double.
 struct Tile {
   std::size_t row = 0, rows = 0;
   KeyRange span;
@@ -54,8 +57,9 @@ void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, st
   tile.weight.resize(std::max(tile.weight.size(), tile.rows * width));
   tile.sum.assign(tile.rows, 0);
   if (width == 0) return;
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, call.q.row(tile.row) + head * d,
-              size(call.q.stride), kv.k.row(tile.span.first), size(kv.k.stride), 0, tile.weight.data(), size(width));
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1,
+              call.q.row(tile.row) + head * d, size(call.q.stride), kv.k.row(tile.span.first), size(kv.k.stride), 0,
+              tile.weight.data(), size(width));
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* row = tile.weight.data() + i * width;
     const std::size_t first = tile.range[i].first - tile.span.first, last = tile.range[i].last - tile.span.first;
@@ -71,7 +75,9 @@ std::vector<KeyValues> read_heads(const AttentionCall& call) {
   return heads;
 }
 
-double inverse(double sum) { return sum == 0 ? 0 : 1 / sum; }
+double inverse(double sum) {
+  return sum == 0 ? 0 : 1 / sum;
+}
 
 }  // namespace
 
@@ -103,8 +109,9 @@ AttentionStats plain_attention(const AttentionCall& call) {
     softmax_tile(tile, call, kv, head);
     const Rows out = call.output.part(head * d, d).slice(tile.row, tile.rows);
     if (tile.width() > 0)
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1, tile.weight.data(),
-                  size(tile.width()), kv.v.row(tile.span.first), size(kv.v.stride), 0, out.data, size(out.stride));
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1,
+                  tile.weight.data(), size(tile.width()), kv.v.row(tile.span.first), size(kv.v.stride), 0, out.data,
+                  size(out.stride));
     for (std::size_t i = 0; i < tile.rows; ++i) {
       const float factor = static_cast<float>(inverse(tile.sum[i]));
       for (std::size_t c = 0; c < d; ++c) out.row(i)[c] = tile.sum[i] == 0 ? 0.0f : out.row(i)[c] * factor;
@@ -130,8 +137,8 @@ struct HeadGradient {
   Matrix& dv;
 };
 
-// One tile of queries: with P the softmax, D_i = sum_j P_ij dP_ij, dS = P (dP - D): dQ = scale dS K, dK += scale dS^T Q,
-// dV += P^T dO.
+// One tile of queries: with P the softmax, D_i = sum_j P_ij dP_ij, dS = P (dP - D): dQ = scale dS K, dK += scale dS^T
+// Q, dV += P^T dO.
 void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp) {
   softmax_tile(tile, g.call, g.kv, g.head);
   const std::size_t width = tile.width(), d = g.call.shape.head_dim;
@@ -143,10 +150,10 @@ void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp
     const float factor = static_cast<float>(inverse(tile.sum[i]));
     for (std::size_t j = 0; j < width; ++j) tile.weight[i * width + j] *= factor;
   }
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, dout.data, size(dout.stride), 1,
-              g.dv.view().row(tile.span.first), k);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, dout.data, size(dout.stride), g.kv.v.row(tile.span.first),
-              size(g.kv.v.stride), 0, dp.data(), n);
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, dout.data, size(dout.stride),
+              1, g.dv.view().row(tile.span.first), k);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, dout.data, size(dout.stride),
+              g.kv.v.row(tile.span.first), size(g.kv.v.stride), 0, dp.data(), n);
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* p = tile.weight.data() + i * width;
     const float mean = static_cast<float>(dot(p, dp.data() + i * width, width));
@@ -183,8 +190,9 @@ void plain_attention_backward(const AttentionCall& call, ConstRows output_gradie
     std::vector<float> dp;
     head_dk[head] = Matrix(call.k.rows, d);
     head_dv[head] = Matrix(call.k.rows, d);
-    const HeadGradient gradient{call, heads[head / group], head, output_gradient.part(head * d, d), dq.part(head * d, d),
-                                head_dk[head], head_dv[head]};
+    const HeadGradient gradient{
+        call,          heads[head / group], head, output_gradient.part(head * d, d), dq.part(head * d, d),
+        head_dk[head], head_dv[head]};
     for (tile.row = 0; tile.row < call.q.rows; tile.row += kQueryTile) {
       tile.rows = std::min(kQueryTile, call.q.rows - tile.row);
       add_tile_gradient(gradient, tile, dp);

@@ -44,8 +44,8 @@ class AttentionOp {
   virtual AttentionStats apply(const AttentionCall& call) = 0;
 };
 
-/// softmax(scale q k^T + causal mask) v: float32 products, maxima in float32, sums of the softmax in double. A query that
-/// sees no key gives zeros. Query tiles of kQueryTile rows, one head each, are the tasks of call.threads.
+/// softmax(scale q k^T + causal mask) v: float32 products, maxima in float32, sums of the softmax in double. A query
+/// that sees no key gives zeros. Query tiles of kQueryTile rows, one head each, are the tasks of call.threads.
 AttentionStats plain_attention(const AttentionCall& call);
 inline constexpr std::size_t kQueryTile = 128;
 

@@ -111,8 +111,8 @@ void BackwardPass::mlp_half(int index) {
   maps(sites_.at(index, LayerPoint::mlp_input), dx_);
   const float* gain = hooks_.data(model_.norm(index, NormParameter::post_attention));
   for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
-    rms_norm_backward(k.middle.view().slice(first, count), gain, model_.config().norm_epsilon, dx_.view().slice(first, count),
-                      d_.view().slice(first, count), true);
+    rms_norm_backward(k.middle.view().slice(first, count), gain, model_.config().norm_epsilon,
+                      dx_.view().slice(first, count), d_.view().slice(first, count), true);
   });
 }
 
@@ -124,7 +124,8 @@ void BackwardPass::attention_half(int index) {
   for (const Sequence& s : tape_.sequences) {
     const auto cut = [&](ConstRows rows) { return rows.slice(s.first_row, s.rows); };
     const auto own = [&](Matrix& rows) { return rows.view().slice(s.first_row, s.rows); };
-    const AttentionCall call{shape, s, cut(k.q), tape_.positions.data() + s.first_row, cut(k.k), cut(k.v), {}, threads_};
+    const AttentionCall call{shape,    s,        cut(k.q), tape_.positions.data() + s.first_row,
+                             cut(k.k), cut(k.v), {},       threads_};
     plain_attention_backward(call, own(dwide_), own(dq_), own(dk_), own(dv_));
   }
   maps(sites_.at(index, LayerPoint::q), dq_);
@@ -143,8 +144,8 @@ void BackwardPass::attention_half(int index) {
   maps(sites_.at(index, LayerPoint::attn_input), dx_);
   const float* gain = hooks_.data(model_.norm(index, NormParameter::input));
   for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
-    rms_norm_backward(k.input.view().slice(first, count), gain, model_.config().norm_epsilon, dx_.view().slice(first, count),
-                      d_.view().slice(first, count), true);
+    rms_norm_backward(k.input.view().slice(first, count), gain, model_.config().norm_epsilon,
+                      dx_.view().slice(first, count), d_.view().slice(first, count), true);
   });
 }
 
@@ -212,14 +213,18 @@ std::vector<double> BackwardPass::head(std::span<const std::int32_t> tokens) {
 void refuse_replaced(const Hooks& hooks) {
   const int layers = static_cast<int>(hooks.model().config().layers);
   for (int layer = 0; layer < layers; ++layer) {
-    if (hooks.attention_op(layer) != nullptr) throw_error(ExitCode::usage, "gradients: the attention of layer {} is replaced", layer);
+    if (hooks.attention_op(layer) != nullptr)
+      throw_error(ExitCode::usage, "gradients: the attention of layer {} is replaced", layer);
     for (int linear = 0; linear < kLinears; ++linear)
       if (hooks.linear_op(layer, linear) != nullptr)
-        throw_error(ExitCode::usage, "gradients: the product of {} in layer {} is replaced", linear_name(static_cast<Linear>(linear)), layer);
+        throw_error(ExitCode::usage, "gradients: the product of {} in layer {} is replaced",
+                    linear_name(static_cast<Linear>(linear)), layer);
   }
-  if (hooks.linear_op(-1, kLinears) != nullptr) throw_error(ExitCode::usage, "gradients: the product of lm_head is replaced");
+  if (hooks.linear_op(-1, kLinears) != nullptr)
+    throw_error(ExitCode::usage, "gradients: the product of lm_head is replaced");
   if (hooks.used(hooks.model().sites().lm_head(LinearPoint::output_gradient)))
-    throw_error(ExitCode::usage, "lm_head.output_gradient cannot be observed: it exists in pieces only; use lm_head.input_gradient");
+    throw_error(ExitCode::usage,
+                "lm_head.output_gradient cannot be observed: it exists in pieces only; use lm_head.input_gradient");
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ class Reader {
 
   [[noreturn]] void refuse(const std::string& key, const std::string& accepted) const {
     const std::string value = object_.contains(key) ? object_.at(key).dump() : "missing";
-    throw_error(ExitCode::bad_data, "{}: \"{}\" is {}, {}", where_, key, value.size() > 80 ? value.substr(0, 77) + "..." : value,
-                accepted);
+    throw_error(ExitCode::bad_data, "{}: \"{}\" is {}, {}", where_, key,
+                value.size() > 80 ? value.substr(0, 77) + "..." : value, accepted);
   }
   bool has(const std::string& key) const { return object_.contains(key) && !object_.at(key).is_null(); }
   const json& at(const std::string& key) const { return object_.at(key); }
@@ -79,8 +79,8 @@ void read_rope(const Reader& config, Config& out) {
     rope.refuse("high_freq_factor", "expected more than low_freq_factor");
 }
 
-// Which layers attend to a window alone. Mistral: all, where a window is given. Qwen: where use_sliding_window is set, the
-// layers from max_window_layers on. layer_types, where present, says it layer by layer.
+// Which layers attend to a window alone. Mistral: all, where a window is given. Qwen: where use_sliding_window is set,
+// the layers from max_window_layers on. layer_types, where present, says it layer by layer.
 void read_windows(const Reader& config, Config& out) {
   out.window.assign(out.layers, 0);
   const bool given = config.has("sliding_window");
@@ -99,14 +99,16 @@ void read_windows(const Reader& config, Config& out) {
   const bool qwen = out.family != "mistral";
   if (qwen && !config.flag("use_sliding_window", false)) return;
   const std::size_t first = qwen ? config.count("max_window_layers", out.layers) : 0;
-  for (std::size_t i = first; i < out.layers; ++i) out.window[i] = static_cast<std::int64_t>(config.count("sliding_window"));
+  for (std::size_t i = first; i < out.layers; ++i)
+    out.window[i] = static_cast<std::int64_t>(config.count("sliding_window"));
 }
 
 void refuse_unsupported(const Reader& config) {
   if (config.text("hidden_act", "silu") != "silu") config.refuse("hidden_act", "only \"silu\" is supported");
-  for (const char* key : {"quantization_config", "num_experts", "num_local_experts", "no_rope_layers", "no_rope_layer_interval",
-                          "attention_multiplier", "residual_multiplier", "embedding_multiplier", "logits_scaling",
-                          "attn_logit_softcapping", "final_logit_softcapping"})
+  for (const char* key :
+       {"quantization_config", "num_experts", "num_local_experts", "no_rope_layers", "no_rope_layer_interval",
+        "attention_multiplier", "residual_multiplier", "embedding_multiplier", "logits_scaling",
+        "attn_logit_softcapping", "final_logit_softcapping"})
     if (config.has(key)) config.refuse(key, "which is not supported (the key must be absent)");
   if (config.has("partial_rotary_factor") && config.positive("partial_rotary_factor") != 1)
     config.refuse("partial_rotary_factor", "only 1 is supported");
@@ -123,7 +125,8 @@ void read_shapes(const Reader& config, Config& out) {
   if (config.has("head_dim")) {
     out.head_dim = config.count("head_dim");
   } else {
-    if (out.hidden % out.heads != 0) config.refuse("num_attention_heads", "expected a divisor of hidden_size (no head_dim given)");
+    if (out.hidden % out.heads != 0)
+      config.refuse("num_attention_heads", "expected a divisor of hidden_size (no head_dim given)");
     out.head_dim = out.hidden / out.heads;
   }
   if (out.head_dim % 2 != 0) config.refuse("head_dim", "expected an even number");
@@ -163,7 +166,8 @@ Config read_config(const std::string& folder) {
   const std::string path = folder + "/config.json";
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw_error(ExitCode::no_input, "'{}': cannot be read; expected a Hugging Face model folder", path);
+  if (!file || !(text << file.rdbuf()))
+    throw_error(ExitCode::no_input, "'{}': cannot be read; expected a Hugging Face model folder", path);
   return parse_config(text.str(), path);
 }
 

@@ -25,12 +25,12 @@ struct Config {
   RopeScaling rope_scaling;
   bool tied_embeddings = false;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool qk_norm = false;                    ///< RMSNorm over head_dim on q and k (Qwen3)
-  std::vector<std::int64_t> window;        ///< per layer: sliding attention window, 0 = all
+  bool qk_norm = false;              ///< RMSNorm over head_dim on q and k (Qwen3)
+  std::vector<std::int64_t> window;  ///< per layer: sliding attention window, 0 = all
 };
 
-/// Reads and checks FOLDER/config.json. Error: no such file, not JSON, a missing or contradictory key, and everything that
-/// the forward pass does not do, by key and value (model_type, hidden_act, rope type, quantization_config, ...).
+/// Reads and checks FOLDER/config.json. Error: no such file, not JSON, a missing or contradictory key, and everything
+/// that the forward pass does not do, by key and value (model_type, hidden_act, rope type, quantization_config, ...).
 Config read_config(const std::string& folder);
 
 /// The same from the text of the file; `where` begins the messages.

@@ -54,18 +54,21 @@ Pass::Pass(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& thread
   const Config& c = model_.config();
   for (const TokenSpan& span : spans) {
     KvCache* cache = span.cache;
-    if (cache == nullptr && hooks.cache_factory() != nullptr) cache = own_caches_.emplace_back(hooks.make_cache()).get();
+    if (cache == nullptr && hooks.cache_factory() != nullptr)
+      cache = own_caches_.emplace_back(hooks.make_cache()).get();
     if (span.tokens.empty()) throw_error(ExitCode::usage, "sequence {} of the batch has no tokens", sequences_.size());
     const std::int64_t first = cache == nullptr ? 0 : cache->next_position();
     sequences_.push_back({sequences_.size(), tokens_, span.tokens.size(), first, cache});
     for (std::size_t i = 0; i < span.tokens.size(); ++i) positions_.push_back(first + static_cast<std::int64_t>(i));
     if (positions_.back() >= static_cast<std::int64_t>(c.context))
-      throw_error(ExitCode::usage, "a text of {} tokens is longer than the model's context of {} (max_position_embeddings)",
+      throw_error(ExitCode::usage,
+                  "a text of {} tokens is longer than the model's context of {} (max_position_embeddings)",
                   positions_.back() + 1, c.context);
     tokens_ += span.tokens.size();
     if (tape != nullptr && cache != nullptr) throw_error(ExitCode::usage, "gradients need a pass without a cache");
   }
-  if (tape != nullptr && hooks.pass_control() != nullptr) throw_error(ExitCode::usage, "gradients need a pass without a pass control");
+  if (tape != nullptr && hooks.pass_control() != nullptr)
+    throw_error(ExitCode::usage, "gradients need a pass without a pass control");
   stats_.resize(c.layers);
   const std::size_t query_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
   table_ = model_.rope().table(positions_.data(), tokens_);
@@ -94,7 +97,8 @@ void Pass::embed(std::span<const TokenSpan> spans) {
     for (std::size_t i = 0; i < spans[s].tokens.size(); ++i) {
       const std::int32_t token = spans[s].tokens[i];
       if (token < 0 || static_cast<std::size_t>(token) >= c.vocabulary)
-        throw_error(ExitCode::bad_data, "token {} at place {} of sequence {} is outside the vocabulary of {}", token, i, s, c.vocabulary);
+        throw_error(ExitCode::bad_data, "token {} at place {} of sequence {} is outside the vocabulary of {}", token, i,
+                    s, c.vocabulary);
       std::copy_n(table + static_cast<std::size_t>(token) * c.hidden, c.hidden,
                   residual_.view().row(sequences_[s].first_row + i));
     }
@@ -133,7 +137,8 @@ void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Row
     const std::size_t site = sites_.at(layer, linear, LinearPoint::input);
     Rows x = input;
     if (has_maps(hooks_, site)) {
-      const std::size_t before = i == 0 ? site : sites_.at(layer, static_cast<Linear>(static_cast<int>(linear) - 1), LinearPoint::input);
+      const std::size_t before =
+          i == 0 ? site : sites_.at(layer, static_cast<Linear>(static_cast<int>(linear) - 1), LinearPoint::input);
       if (i > 0 && same_maps(before, site)) {
         x = Rows(const_cast<float*>(products.back().x.data), input.rows, input.columns);
       } else {
@@ -152,7 +157,9 @@ void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Row
     }
     const std::size_t weight = model_.weight(layer, linear), bias = model_.bias(layer, linear);
     const Parameter& shape = model_.parameters()[weight];
-    products.push_back({x, {hooks_.data(weight), shape.rows, shape.columns}, outputs[static_cast<std::size_t>(i)],
+    products.push_back({x,
+                        {hooks_.data(weight), shape.rows, shape.columns},
+                        outputs[static_cast<std::size_t>(i)],
                         model_.has_parameter(bias) ? hooks_.data(bias) : nullptr});
   }
   std::vector<Product> plain;
@@ -181,7 +188,8 @@ void Pass::queries_and_keys(int layer) {
   head_norm(layer, NormParameter::k, k_, kept == nullptr ? nullptr : &kept->k_raw);
   act_at(sites_.at(layer, LayerPoint::q_pre), q_);
   act_at(sites_.at(layer, LayerPoint::k_pre), k_);
-  const bool cached = std::any_of(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return s.cache != nullptr; });
+  const bool cached =
+      std::any_of(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return s.cache != nullptr; });
   if (cached) {
     k_pre_.resize(k_.rows(), k_.columns());
     copy_rows(k_.view(), k_pre_);

@@ -23,8 +23,8 @@ struct TokenSpan {
 struct Tape {
   struct Layer {
     Matrix input, attn_input, q, k, v, attn_output, middle, mlp_input, gate, up, product;
-    Matrix q_raw, k_raw;               ///< before the q and k norms, where there are any
-    Matrix linear_input[kLinears];     ///< where maps made it differ from the tensor that the layer reads
+    Matrix q_raw, k_raw;            ///< before the q and k norms, where there are any
+    Matrix linear_input[kLinears];  ///< where maps made it differ from the tensor that the layer reads
   };
   std::vector<Layer> layers;
   Matrix residual;  ///< before the final norm
@@ -36,18 +36,18 @@ struct Tape {
 struct PassResult {
   Matrix output;  ///< "model.norm.output": rows of all sequences, one after the other
   std::vector<Sequence> sequences;
-  std::vector<std::int64_t> positions;     ///< of each row
-  std::vector<AttentionStats> attention;   ///< per layer
+  std::vector<std::int64_t> positions;    ///< of each row
+  std::vector<AttentionStats> attention;  ///< per layer
 };
 
 /// Runs the model with its hooks over new tokens. float32, sums of norms and softmax in double. Where hooks replace the
-/// cache, sequences without one get a cache of their own for this pass. Error: no tokens, a token outside the vocabulary, a
-/// position beyond the model's context, `tape` together with a cache or a pass control. The bits depend on how the
-/// tokens are divided into passes, never on threads.
+/// cache, sequences without one get a cache of their own for this pass. Error: no tokens, a token outside the
+/// vocabulary, a position beyond the model's context, `tape` together with a cache or a pass control. The bits depend
+/// on how the tokens are divided into passes, never on threads.
 PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape* tape = nullptr);
 
-/// Logits of some rows of a pass, in pieces: consume(first row, logits of n x vocabulary), in order. Maps and observers of
-/// lm_head act on the way: on its input sequence by sequence, on its output piece by piece.
+/// Logits of some rows of a pass, in pieces: consume(first row, logits of n x vocabulary), in order. Maps and observers
+/// of lm_head act on the way: on its input sequence by sequence, on its output piece by piece.
 void for_each_logits(const Hooks& hooks, const PassResult& pass, Threads& threads,
                      const std::function<void(std::size_t, Rows)>& consume);
 /// Rows a piece: 256 x 49152 logits are 50 MB.

@@ -21,7 +21,9 @@ class FunctionMap : public TensorMap {
   std::function<void(const Tensor&, Rows)> function_;
 };
 
-std::string without_suffix(const std::string& name) { return name.substr(0, name.size() - std::string(".weight").size()); }
+std::string without_suffix(const std::string& name) {
+  return name.substr(0, name.size() - std::string(".weight").size());
+}
 
 // Indices of the weights of linear layers whose name (without ".weight") matches.
 std::vector<std::size_t> match_linears(const Model& model, std::string_view glob) {
@@ -100,7 +102,8 @@ Rows Hooks::parameter(std::string_view name) {
     if (model_->parameters()[i].name == name) return own(i);
     names.push_back(model_->parameters()[i].name);
   }
-  throw_error(ExitCode::usage, "'{}': no such parameter; the nearest is {}", name, did_you_mean(name, names).value_or(names.front()));
+  throw_error(ExitCode::usage, "'{}': no such parameter; the nearest is {}", name,
+              did_you_mean(name, names).value_or(names.front()));
 }
 
 void Hooks::linear(std::string_view linear_glob, std::shared_ptr<LinearOp> op) {
@@ -110,7 +113,9 @@ void Hooks::linear(std::string_view linear_glob, std::shared_ptr<LinearOp> op) {
   }
 }
 
-LinearOp* Hooks::linear_op(int layer, int linear) const { return linear_[linear_slot(layer, linear, attention_.size())].get(); }
+LinearOp* Hooks::linear_op(int layer, int linear) const {
+  return linear_[linear_slot(layer, linear, attention_.size())].get();
+}
 
 void Hooks::attention(std::string_view layer_glob, std::shared_ptr<AttentionOp> op) {
   bool found = false;
@@ -120,7 +125,8 @@ void Hooks::attention(std::string_view layer_glob, std::shared_ptr<AttentionOp> 
     found = true;
   }
   if (!found)
-    throw_error(ExitCode::usage, "'{}' matches no layer; layers are model.layers.0 to model.layers.{}", layer_glob, attention_.size() - 1);
+    throw_error(ExitCode::usage, "'{}' matches no layer; layers are model.layers.0 to model.layers.{}", layer_glob,
+                attention_.size() - 1);
 }
 
 std::unique_ptr<KvCache> Hooks::make_cache() const {

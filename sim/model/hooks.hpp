@@ -1,29 +1,33 @@
 // Hooks: how an experiment changes and watches the model without touching its code.
 //
-// A pass is a fixed list of named tensors (sites.hpp). A hook is attached to every tensor, linear layer or attention whose
-// name matches a glob; what has no hook costs nothing. Hooks are built once and may serve any number of passes.
+// A pass is a fixed list of named tensors (sites.hpp). A hook is attached to every tensor, linear layer or attention
+// whose name matches a glob; what has no hook costs nothing. Hooks are built once and may serve any number of passes.
 //
 //   Hooks plain(model);                                                     // nothing attached: the model as it is
 //
-//   hooks.weight("*_proj", [&](const Parameter&, Rows w) { quantise(w); }); // weights, once, along their input features
-//   hooks.replace("*.input", map([&](const Tensor& t, Rows x) { ... }));    // activations: x of one sequence, in place
-//   hooks.replace("*.down_proj.input", hadamard);                           // online rotation along channels (R4) ...
-//   hooks.weight("*.down_proj", fold_hadamard);                             // ... folded into the weight on the other side
-//   hooks.replace("*.o_proj.input", map(dct_along_tokens));                 // x holds all tokens of a sequence: L x here,
-//   hooks.replace("*.o_proj.output", map(inverse_dct));                     // and L^-1 y there (STaMP)
-//   hooks.linear("*.up_proj", std::make_shared<Int8Product>());             // the product itself: accumulators, LUTs, sparsity
+//   hooks.weight("*_proj", [&](const Parameter&, Rows w) { quantise(w); }); // weights, once, along their input
+//   features hooks.replace("*.input", map([&](const Tensor& t, Rows x) { ... }));    // activations: x of one sequence,
+//   in place hooks.replace("*.down_proj.input", hadamard);                           // online rotation along channels
+//   (R4) ... hooks.weight("*.down_proj", fold_hadamard);                             // ... folded into the weight on
+//   the other side hooks.replace("*.o_proj.input", map(dct_along_tokens));                 // x holds all tokens of a
+//   sequence: L x here, hooks.replace("*.o_proj.output", map(inverse_dct));                     // and L^-1 y there
+//   (STaMP) hooks.linear("*.up_proj", std::make_shared<Int8Product>());             // the product itself:
+//   accumulators, LUTs, sparsity
 //
 //   hooks.observe("*.down_proj.input", [&](const Tensor& t, ConstRows x) { amax[t.site.name].add(x); });  // pass 1
 //   later.replace("*.down_proj.input", static_scale(amax));                                               // pass 2
 //   hooks.observe("*.weight_gradient", [&](const Tensor& t, ConstRows g) { fisher[t.site.name] += squares(g); });
 //
-//   hooks.attention("model.layers.*", std::make_shared<BlockSparse>(0.1));  // gets Q, the cache (or K and V), positions;
+//   hooks.attention("model.layers.*", std::make_shared<BlockSparse>(0.1));  // gets Q, the cache (or K and V),
+//   positions;
 //                                                                           // returns output, attended pairs and FLOPs
-//   hooks.cache(std::make_shared<Kivi>(2, 128));    // what is stored and how K and V come back: codes, pages, X, deltas
-//   hooks.control(std::make_shared<EarlyExit>(t));  // before each layer: run it, skip it, or stop
+//   hooks.cache(std::make_shared<Kivi>(2, 128));    // what is stored and how K and V come back: codes, pages, X,
+//   deltas hooks.control(std::make_shared<EarlyExit>(t));  // before each layer: run it, skip it, or stop
 //
-//   for (int step = 0; step < n; ++step)            // generation: any hooks at any step on one cache, so that precision,
-//     token = next(forward(model, step < 8 ? exact : coarse, {{token, cache}}, ...));   // rank and stopping are the loop's
+//   for (int step = 0; step < n; ++step)            // generation: any hooks at any step on one cache, so that
+//   precision,
+//     token = next(forward(model, step < 8 ? exact : coarse, {{token, cache}}, ...));   // rank and stopping are the
+//     loop's
 //
 // Order. At one tensor, hooks act in the order in which they were attached; an observer attached before a map sees the
 // tensor as it was. Weights are replaced at once, in the order of the calls. A hook is called from one thread, layer by
@@ -84,7 +88,8 @@ using Observer = std::function<void(const Tensor&, ConstRows)>;
 class LinearOp {
  public:
   virtual ~LinearOp() = default;
-  /// y (T x out) = the product of x (T x in, after its maps) and w (out x in, as replaced). The bias is added afterwards.
+  /// y (T x out) = the product of x (T x in, after its maps) and w (out x in, as replaced). The bias is added
+  /// afterwards.
   virtual void apply(const Tensor& output, ConstRows x, ConstRows w, Rows y) = 0;
 };
 
@@ -96,7 +101,8 @@ class PassControl {
  public:
   enum class Action { run, skip, stop };
   virtual ~PassControl() = default;
-  /// `rows`: the residual stream, may be changed. A skipped layer stores nothing in the cache; stop goes on to the norm.
+  /// `rows`: the residual stream, may be changed. A skipped layer stores nothing in the cache; stop goes on to the
+  /// norm.
   virtual Action before_layer(int layer, const std::vector<Sequence>& sequences, Rows rows) = 0;
 };
 
@@ -112,8 +118,8 @@ class Hooks {
   /// Calls change(parameter, rows) for each matching weight of a linear layer ("model.layers.0.mlp.up_proj", lm_head
   /// included where the glob matches it); rows (out x in) is a copy that the passes use from now on.
   void weight(std::string_view linear_glob, const std::function<void(const Parameter&, Rows)>& change);
-  /// A writable copy of any parameter under its Hugging Face name ("model.norm.weight": 1 x hidden); "lm_head.weight" of
-  /// a model with tied embeddings becomes a weight of its own.
+  /// A writable copy of any parameter under its Hugging Face name ("model.norm.weight": 1 x hidden); "lm_head.weight"
+  /// of a model with tied embeddings becomes a weight of its own.
   Rows parameter(std::string_view name);
   void linear(std::string_view linear_glob, std::shared_ptr<LinearOp> op);
   /// Globs on layers: "model.layers.3", "model.layers.*".
@@ -145,10 +151,10 @@ class Hooks {
   Rows own(std::size_t parameter);
 
   const Model* model_;
-  std::vector<std::vector<Action>> actions_;           // by site
-  std::vector<const float*> data_;                     // by parameter: the model's, or
-  std::vector<Matrix> owned_;                          // by parameter: our copy
-  std::vector<std::shared_ptr<LinearOp>> linear_;      // by layer * kLinears + linear, lm_head last
+  std::vector<std::vector<Action>> actions_;             // by site
+  std::vector<const float*> data_;                       // by parameter: the model's, or
+  std::vector<Matrix> owned_;                            // by parameter: our copy
+  std::vector<std::shared_ptr<LinearOp>> linear_;        // by layer * kLinears + linear, lm_head last
   std::vector<std::shared_ptr<AttentionOp>> attention_;  // by layer
   std::shared_ptr<CacheFactory> cache_;
   std::shared_ptr<PassControl> control_;

@@ -12,7 +12,8 @@ void PlainCache::append(const CacheTokens& tokens) {
   const std::size_t width = kv_heads_ * head_dim_, old = layer.positions.size();
   layer.k.resize((old + tokens.k.rows) * width);
   layer.v.resize((old + tokens.k.rows) * width);
-  const Rows k(layer.k.data() + old * width, tokens.k.rows, width), v(layer.v.data() + old * width, tokens.k.rows, width);
+  const Rows k(layer.k.data() + old * width, tokens.k.rows, width),
+      v(layer.v.data() + old * width, tokens.k.rows, width);
   copy_rows(tokens.k, k);
   copy_rows(tokens.v, v);
   store(tokens.layer, k, v);
@@ -37,6 +38,8 @@ std::size_t PlainCache::stored_rows() const {
   return rows;
 }
 
-std::size_t PlainCache::bytes() const { return stored_rows() * 2 * kv_heads_ * head_dim_ * sizeof(float); }
+std::size_t PlainCache::bytes() const {
+  return stored_rows() * 2 * kv_heads_ * head_dim_ * sizeof(float);
+}
 
 }  // namespace lowbit::model

@@ -1,5 +1,5 @@
-// What a layer keeps of past tokens. The plain cache stores keys and values in float32; others replace what is stored and
-// how keys and values come back.
+// What a layer keeps of past tokens. The plain cache stores keys and values in float32; others replace what is stored
+// and how keys and values come back.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +36,8 @@ class KvCache {
   virtual ~KvCache() = default;
   /// Stores the tokens of a layer. Called once per layer and pass, before attention reads.
   virtual void append(const CacheTokens& tokens) = 0;
-  /// Everything that layer and KV head hold, new tokens included; the number of keys may differ between heads. Valid until
-  /// the next append to that layer or the next read of that head. Called from one thread for each head in turn.
+  /// Everything that layer and KV head hold, new tokens included; the number of keys may differ between heads. Valid
+  /// until the next append to that layer or the next read of that head. Called from one thread for each head in turn.
   virtual KeyValues read(int layer, std::size_t kv_head) = 0;
   /// Position of the next token: the number of tokens appended so far, evicted ones included.
   virtual std::int64_t next_position() const = 0;

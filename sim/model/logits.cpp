@@ -22,7 +22,8 @@ std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t fi
   return parts;
 }
 
-void head_product(const Hooks& hooks, const std::vector<Sequence>& sequences, ConstRows x, Rows logits, Threads& threads) {
+void head_product(const Hooks& hooks, const std::vector<Sequence>& sequences, ConstRows x, Rows logits,
+                  Threads& threads) {
   const Model& model = hooks.model();
   const ConstRows w(hooks.data(model.lm_head()), model.config().vocabulary, model.config().hidden);
   const std::size_t site = model.sites().lm_head(LinearPoint::output);

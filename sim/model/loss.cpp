@@ -11,7 +11,8 @@ double token_loss(const float* logits, std::size_t n, std::int32_t target) {
   return static_cast<double>(stats.maximum) + std::log(stats.sum) - static_cast<double>(logits[target]);
 }
 
-std::vector<double> token_losses(const Hooks& hooks, const PassResult& pass, std::span<const std::int32_t> tokens, Threads& threads) {
+std::vector<double> token_losses(const Hooks& hooks, const PassResult& pass, std::span<const std::int32_t> tokens,
+                                 Threads& threads) {
   // row -> target token, -1 where the next row is another sequence
   std::vector<std::int32_t> target(tokens.size(), -1);
   for (const Sequence& s : pass.sequences)

@@ -13,7 +13,8 @@ double token_loss(const float* logits, std::size_t n, std::int32_t target);
 
 /// Loss of each position but the first of each sequence of a pass: row r of a sequence predicts its token r + 1. In the
 /// order of the rows. `tokens`: those of the pass, row by row.
-std::vector<double> token_losses(const Hooks& hooks, const PassResult& pass, std::span<const std::int32_t> tokens, Threads& threads);
+std::vector<double> token_losses(const Hooks& hooks, const PassResult& pass, std::span<const std::int32_t> tokens,
+                                 Threads& threads);
 
 /// Sum in the order of the values.
 double mean(std::span<const double> values);

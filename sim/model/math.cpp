@@ -41,7 +41,9 @@ inline float exp_one(float x) {
   return x != x ? x : (x < -87.0f ? 0.0f : y);
 }
 
-inline float max_of(float a, float b) { return b > a || b != b ? b : a; }
+inline float max_of(float a, float b) {
+  return b > a || b != b ? b : a;
+}
 
 }  // namespace
 

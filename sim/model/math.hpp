@@ -1,5 +1,5 @@
-// Elementwise parts of the model: exponentials, norms, activations. Bits do not depend on the instruction set: every loop
-// is IEEE + - * / in a fixed order (sums in 16 lanes of double), compiled for several instruction sets.
+// Elementwise parts of the model: exponentials, norms, activations. Bits do not depend on the instruction set: every
+// loop is IEEE + - * / in a fixed order (sums in 16 lanes of double), compiled for several instruction sets.
 #pragma once
 #include <cstddef>
 
@@ -23,13 +23,14 @@ void rms_norm_backward(ConstRows x, const float* gain, double epsilon, ConstRows
 void silu_product(const float* gate, const float* up, float* y, std::size_t n);
 
 /// dgate and dup from the gradient dy of silu_product; dgate may be dy.
-void silu_product_backward(const float* gate, const float* up, const float* dy, float* dgate, float* dup, std::size_t n);
+void silu_product_backward(const float* gate, const float* up, const float* dy, float* dgate, float* dup,
+                           std::size_t n);
 
 /// y += x.
 void add_to(const float* x, float* y, std::size_t n);
 
-/// s_i = e^(scale * s_i - m) with m = max_i scale * s_i. Returns the sum of the results in double; n > 0. A row that holds
-/// NaN gives NaN.
+/// s_i = e^(scale * s_i - m) with m = max_i scale * s_i. Returns the sum of the results in double; n > 0. A row that
+/// holds NaN gives NaN.
 double exp_row(float* s, float scale, std::size_t n);
 
 /// As exp_row, with the maximum and the sum returned and s left as it is: log sum e^s = maximum + log(sum).

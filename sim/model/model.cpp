@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kOutside = 3;
 constexpr std::size_t kPerLayer = 2 * kLinears + 4;
-constexpr const char* kNormNames[] = {"input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"};
+constexpr const char* kNormNames[] = {"input_layernorm", "post_attention_layernorm", "self_attn.q_norm",
+                                      "self_attn.k_norm"};
 
 bool has_bias(const Config& config, Linear linear) {
   if (linear <= Linear::v_proj) return config.qkv_bias;
@@ -26,10 +27,14 @@ Shape shape_of(const Parameter& parameter, bool vector) {
   return vector ? Shape{parameter.columns} : Shape{parameter.rows, parameter.columns};
 }
 
-bool is_vector(const Parameter& parameter) { return parameter.rows == 1 && parameter.linear < 0; }
+bool is_vector(const Parameter& parameter) {
+  return parameter.rows == 1 && parameter.linear < 0;
+}
 
 // Old checkpoints carry the frequencies of the rotary embedding; they follow from config.json.
-bool ignored(const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); }
+bool ignored(const std::string& name) {
+  return name.ends_with("rotary_emb.inv_freq");
+}
 
 void check_finite(const std::vector<float>& values, const std::string& place) {
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -50,9 +55,12 @@ std::string find_model(const std::string& name) {
   std::error_code error;
   if (fs::is_regular_file(name + "/config.json", error)) return name;
   const std::string cached = cache_directory() + "/" + name;
-  if (!name.empty() && name.find('/') == std::string::npos && fs::is_regular_file(cached + "/config.json", error)) return cached;
-  if (fs::exists(name, error)) throw_error(ExitCode::no_input, "'{}': no config.json there; expected a Hugging Face model folder", name);
-  throw_error(ExitCode::no_input, "model '{}': neither a folder nor in {}; scripts/get-model --list names what can be fetched", name,
+  if (!name.empty() && name.find('/') == std::string::npos && fs::is_regular_file(cached + "/config.json", error))
+    return cached;
+  if (fs::exists(name, error))
+    throw_error(ExitCode::no_input, "'{}': no config.json there; expected a Hugging Face model folder", name);
+  throw_error(ExitCode::no_input,
+              "model '{}': neither a folder nor in {}; scripts/get-model --list names what can be fetched", name,
               cache_directory());
 }
 
@@ -87,14 +95,17 @@ void Model::list_parameters() {
 std::size_t Model::weight(int layer, Linear linear) const {
   return kOutside + static_cast<std::size_t>(layer) * kPerLayer + 2 * static_cast<std::size_t>(linear);
 }
-std::size_t Model::bias(int layer, Linear linear) const { return weight(layer, linear) + 1; }
+std::size_t Model::bias(int layer, Linear linear) const {
+  return weight(layer, linear) + 1;
+}
 std::size_t Model::norm(int layer, NormParameter norm) const {
   return kOutside + static_cast<std::size_t>(layer) * kPerLayer + 2 * kLinears + static_cast<std::size_t>(norm);
 }
 
 AttentionShape Model::attention_shape(int layer) const {
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(config_.head_dim)));
-  return {layer, config_.heads, config_.kv_heads, config_.head_dim, scale, config_.window[static_cast<std::size_t>(layer)]};
+  return {
+      layer, config_.heads, config_.kv_heads, config_.head_dim, scale, config_.window[static_cast<std::size_t>(layer)]};
 }
 
 std::size_t Model::parameter_count() const {
@@ -124,7 +135,9 @@ Model Model::load(const std::string& name, Threads& threads) {
   for (const auto& [tensor_name, tensor] : stored) {
     bool known = ignored(tensor_name) || (tied && tensor_name == "lm_head.weight");
     for (const StoredTensor* used : source) known = known || used == &tensor;
-    if (!known) throw_error(ExitCode::bad_data, "{}: a tensor that a {} model of this config.json does not have", tensor.place(), model.config_.family);
+    if (!known)
+      throw_error(ExitCode::bad_data, "{}: a tensor that a {} model of this config.json does not have", tensor.place(),
+                  model.config_.family);
   }
   model.values_.resize(source.size());
   threads.parallel_for(source.size(), [&](std::size_t i) {

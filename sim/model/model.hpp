@@ -27,9 +27,9 @@ enum class NormParameter { input, post_attention, q, k };
 
 class Model {
  public:
-  /// Loads a folder with config.json and safetensors (F64, F32, F16, BF16; sharded or not); `name` is a path or a name in
-  /// the cache directory ($LOWBIT_MODELS, else ~/.cache/lowbit/models). Error: what config.hpp refuses, missing, unknown or
-  /// misshapen tensors (both shapes named), NaN or Inf in a parameter.
+  /// Loads a folder with config.json and safetensors (F64, F32, F16, BF16; sharded or not); `name` is a path or a name
+  /// in the cache directory ($LOWBIT_MODELS, else ~/.cache/lowbit/models). Error: what config.hpp refuses, missing,
+  /// unknown or misshapen tensors (both shapes named), NaN or Inf in a parameter.
   static Model load(const std::string& name, Threads& threads);
 
   const std::string& folder() const { return folder_; }

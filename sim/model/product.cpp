@@ -13,8 +13,12 @@ constexpr std::size_t kColumnTile = 768;
 // A single token reads each weight once: small tiles keep both cores at it to the end.
 constexpr std::size_t kVectorTile = 64;
 
-int size(std::size_t n) { return static_cast<int>(n); }
-std::size_t tiles(std::size_t n, std::size_t tile) { return (n + tile - 1) / tile; }
+int size(std::size_t n) {
+  return static_cast<int>(n);
+}
+std::size_t tiles(std::size_t n, std::size_t tile) {
+  return (n + tile - 1) / tile;
+}
 
 struct Tiling {
   std::size_t row_tile, column_tile;
@@ -29,8 +33,8 @@ void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
   const std::size_t rows = std::min(tiling.row_tile, p.y.rows - row);
   const std::size_t columns = std::min(tiling.column_tile, p.y.columns - column);
   if (p.x.rows == 1) {
-    cblas_sgemv(CblasRowMajor, CblasNoTrans, size(columns), size(p.x.columns), 1, p.w.row(column), size(p.w.stride), p.x.data,
-                1, 0, p.y.data + column, 1);
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, size(columns), size(p.x.columns), 1, p.w.row(column), size(p.w.stride),
+                p.x.data, 1, 0, p.y.data + column, 1);
   } else {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(rows), size(columns), size(p.x.columns), 1, p.x.row(row),
                 size(p.x.stride), p.w.row(column), size(p.w.stride), 0, p.y.row(row) + column, size(p.y.stride));
@@ -49,7 +53,8 @@ void multiply(std::span<const Product> products, Threads& threads) {
     first.push_back(first.back() + Tiling(p).count(p));
   }
   threads.parallel_for(first.back(), [&](std::size_t task) {
-    const std::size_t i = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), task) - first.begin()) - 1;
+    const std::size_t i =
+        static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), task) - first.begin()) - 1;
     multiply_tile(products[i], Tiling(products[i]), task - first[i]);
   });
 }

@@ -1,5 +1,5 @@
-// Matrix products of the model: fixed output tiles, each a single-threaded BLAS call, so that the bits do not depend on the
-// number of threads.
+// Matrix products of the model: fixed output tiles, each a single-threaded BLAS call, so that the bits do not depend on
+// the number of threads.
 #pragma once
 #include <span>
 #include <vector>
@@ -19,7 +19,9 @@ struct Product {
 
 /// Several products in one loop over all their tiles.
 void multiply(std::span<const Product> products, Threads& threads);
-inline void multiply(const Product& product, Threads& threads) { multiply({&product, 1}, threads); }
+inline void multiply(const Product& product, Threads& threads) {
+  multiply({&product, 1}, threads);
+}
 
 /// dx (T x in) = dy (T x out) w; with `add` added to dx.
 void multiply_by_weight(ConstRows dy, ConstRows w, Rows dx, bool add, Threads& threads);

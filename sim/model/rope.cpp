@@ -14,8 +14,8 @@ float llama3_frequency(float frequency, const RopeScaling& s) {
   const double wavelength = 2 * std::numbers::pi / frequency;
   if (wavelength < s.original_context / s.high_frequency_factor) return frequency;
   if (wavelength > s.original_context / s.low_frequency_factor) return static_cast<float>(frequency / s.factor);
-  const double smooth = (s.original_context / wavelength - s.low_frequency_factor) /
-                        (s.high_frequency_factor - s.low_frequency_factor);
+  const double smooth =
+      (s.original_context / wavelength - s.low_frequency_factor) / (s.high_frequency_factor - s.low_frequency_factor);
   return static_cast<float>((1 - smooth) * frequency / s.factor + smooth * frequency);
 }
 
@@ -28,7 +28,8 @@ Rope::Rope(const Config& config) {
     float frequency = static_cast<float>(1 / portable_pow(config.rope_theta, exponent));
     if (config.rope_scaling.kind == RopeScaling::Kind::linear)
       frequency = static_cast<float>(frequency / config.rope_scaling.factor);
-    if (config.rope_scaling.kind == RopeScaling::Kind::llama3) frequency = llama3_frequency(frequency, config.rope_scaling);
+    if (config.rope_scaling.kind == RopeScaling::Kind::llama3)
+      frequency = llama3_frequency(frequency, config.rope_scaling);
     frequency_.push_back(frequency);
   }
 }

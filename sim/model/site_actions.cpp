@@ -14,12 +14,14 @@ void act(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequ
   }
 }
 
-void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads, Rows gradient) {
+void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads,
+                  Rows gradient) {
   const auto& actions = hooks.actions(site);
   for (const Sequence& sequence : sequences)
     for (auto action = actions.rbegin(); action != actions.rend(); ++action)
       if (action->map)
-        action->map->backward({hooks.model().sites()[site], sequence, threads}, gradient.slice(sequence.first_row, sequence.rows));
+        action->map->backward({hooks.model().sites()[site], sequence, threads},
+                              gradient.slice(sequence.first_row, sequence.rows));
 }
 
 bool has_maps(const Hooks& hooks, std::size_t site) {

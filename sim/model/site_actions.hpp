@@ -14,7 +14,8 @@ namespace lowbit::model {
 void act(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads, Rows rows);
 
 /// backward() of the maps of `site`, last map first.
-void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads, Rows gradient);
+void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads,
+                  Rows gradient);
 
 /// Whether any map (not only observers) is attached.
 bool has_maps(const Hooks& hooks, std::size_t site);

@@ -17,20 +17,25 @@ constexpr std::array<std::string_view, kLinears> kLinearNames = {
 constexpr std::array<std::string_view, kLinearPoints> kLinearPointNames = {"input", "output", "input_gradient",
                                                                            "output_gradient", "weight_gradient"};
 constexpr std::array<std::string_view, kLayerPoints> kLayerPointNames = {
-    "input", "self_attn.input", "self_attn.q_pre", "self_attn.k_pre", "self_attn.q",
-    "self_attn.k", "self_attn.v", "mlp.input", "output"};
+    "input",       "self_attn.input", "self_attn.q_pre", "self_attn.k_pre", "self_attn.q",
+    "self_attn.k", "self_attn.v",     "mlp.input",       "output"};
 constexpr std::size_t kOutside = 2 + kLinearPoints;
 constexpr std::size_t kPerLayer = kLinears * kLinearPoints + kLayerPoints;
 
 std::size_t linear_width(const Config& c, Linear linear, bool output) {
   switch (linear) {
-    case Linear::q_proj: return output ? c.heads * c.head_dim : c.hidden;
+    case Linear::q_proj:
+      return output ? c.heads * c.head_dim : c.hidden;
     case Linear::k_proj:
-    case Linear::v_proj: return output ? c.kv_heads * c.head_dim : c.hidden;
-    case Linear::o_proj: return output ? c.hidden : c.heads * c.head_dim;
+    case Linear::v_proj:
+      return output ? c.kv_heads * c.head_dim : c.hidden;
+    case Linear::o_proj:
+      return output ? c.hidden : c.heads * c.head_dim;
     case Linear::gate_proj:
-    case Linear::up_proj: return output ? c.intermediate : c.hidden;
-    case Linear::down_proj: return output ? c.hidden : c.intermediate;
+    case Linear::up_proj:
+      return output ? c.intermediate : c.hidden;
+    case Linear::down_proj:
+      return output ? c.hidden : c.intermediate;
   }
   return 0;
 }
@@ -38,11 +43,14 @@ std::size_t linear_width(const Config& c, Linear linear, bool output) {
 std::size_t point_width(const Config& c, LayerPoint point) {
   switch (point) {
     case LayerPoint::q_pre:
-    case LayerPoint::q: return c.heads * c.head_dim;
+    case LayerPoint::q:
+      return c.heads * c.head_dim;
     case LayerPoint::k_pre:
     case LayerPoint::k:
-    case LayerPoint::v: return c.kv_heads * c.head_dim;
-    default: return c.hidden;
+    case LayerPoint::v:
+      return c.kv_heads * c.head_dim;
+    default:
+      return c.hidden;
   }
 }
 
@@ -54,7 +62,9 @@ bool is_output(int point) {
 
 }  // namespace
 
-std::string_view linear_name(Linear linear) { return kLinearNames[static_cast<std::size_t>(linear)]; }
+std::string_view linear_name(Linear linear) {
+  return kLinearNames[static_cast<std::size_t>(linear)];
+}
 
 SiteTable::SiteTable(const Config& config) {
   sites_.push_back({"model.embed_tokens.output", -1, -1, config.hidden});
@@ -69,8 +79,8 @@ SiteTable::SiteTable(const Config& config) {
                                       kLinearPointNames[static_cast<std::size_t>(p)]),
                           layer, l, linear_width(config, static_cast<Linear>(l), is_output(p))});
     for (int p = 0; p < kLayerPoints; ++p)
-      sites_.push_back({fmt::format("model.layers.{}.{}", layer, kLayerPointNames[static_cast<std::size_t>(p)]), layer, -1,
-                        point_width(config, static_cast<LayerPoint>(p))});
+      sites_.push_back({fmt::format("model.layers.{}.{}", layer, kLayerPointNames[static_cast<std::size_t>(p)]), layer,
+                        -1, point_width(config, static_cast<LayerPoint>(p))});
   }
 }
 
@@ -80,7 +90,8 @@ std::size_t SiteTable::at(int layer, Linear linear, LinearPoint point) const {
 }
 
 std::size_t SiteTable::at(int layer, LayerPoint point) const {
-  return kOutside + static_cast<std::size_t>(layer) * kPerLayer + kLinears * kLinearPoints + static_cast<std::size_t>(point);
+  return kOutside + static_cast<std::size_t>(layer) * kPerLayer + kLinears * kLinearPoints +
+         static_cast<std::size_t>(point);
 }
 
 std::vector<std::size_t> SiteTable::match(std::string_view glob) const {

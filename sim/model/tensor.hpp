@@ -1,5 +1,5 @@
-// How the model holds tensors: T tokens x C channels, a token's channels side by side; weights out x in. The same memory
-// is fmat(C, T) and fmat(C_in, C_out) for Armadillo.
+// How the model holds tensors: T tokens x C channels, a token's channels side by side; weights out x in. The same
+// memory is fmat(C, T) and fmat(C_in, C_out) for Armadillo.
 #pragma once
 #include <cassert>
 #include <cstddef>
