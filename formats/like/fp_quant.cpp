@@ -1,0 +1,141 @@
+// like=fp_quant, fp_quant_ste: the Quantizer class of IST-DASLab/FP-Quant with its min-max observer on float32 tensors.
+// Where it raises (a NaN, an all-zero or infinite tensor under nvfp4) its arithmetic is simply carried on here.
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
+#include "formats/like/groups.hpp"
+#include "formats/like/like.hpp"
+#include "formats/like/options.hpp"
+
+namespace lowbit::like {
+namespace {
+
+constexpr std::array<std::string_view, 6> kFormats = {
+    "mxfp4", "nvfp4", "e2m1:g32", "int4:g32:range=half", "int8:g128:range=half", "int4:g128:asym"};
+
+constexpr float kMaxE2m1 = 6, kMaxE4m3 = 448;
+
+/// Smallest and largest value of a group; NaN if there is one (torch.amin, amax).
+struct Range {
+  float min, max;
+};
+Range range_of(std::span<const float> x) {
+  Range range{x[0], x[0]};
+  for (const float v : x) {
+    if (std::isnan(v)) return {v, v};
+    if (v < range.min) range.min = v;
+    if (v > range.max) range.max = v;
+  }
+  return range;
+}
+
+/// get_reciprocal: 0 for 0.
+float reciprocal(float x) {
+  return x == 0 ? 0.0f : 1.0f / x;
+}
+
+/// The tensor's multiplier 2688/amax, as product with a reciprocal.
+float global_scale(float tensor_amax) {
+  return kMaxE4m3 * kMaxE2m1 * reciprocal(tensor_amax);
+}
+
+/// cast_to_eBm0: 2^(floor(log2) - 2) over 3/4.
+float power_scale(float amax) {
+  const float exponent =
+      floor_log2f(amax < std::numeric_limits<float>::min() ? std::numeric_limits<float>::min() : amax);
+  return power_of_two(clamp_or_nan(exponent, -127, 127) - 2) / 0.75f;
+}
+
+float e4m3_scale(float scale, float tensor_amax) {
+  const float global = global_scale(tensor_amax);
+  const float wanted = clamp_or_nan(scale * global, -kMaxE4m3, kMaxE4m3);
+  if (std::isnan(wanted)) return wanted;
+  return round_to(element("e4m3"), wanted) * reciprocal(global);
+}
+
+/// Scale and zero point of a group (get_quantization_params).
+struct Parameters {
+  float scale, zero;
+};
+Parameters parameters(const Format& format, float tensor_amax, std::span<const float> x) {
+  const Range range = range_of(x);
+  const float steps = format.element->is_float() ? 2 * kMaxE2m1 : static_cast<float>((1 << format.element->bits) - 1);
+  float scale, zero = 0;
+  if (format.zero_point == ZeroPoint::none) {
+    scale = 2 * (-range.min > range.max ? -range.min : range.max) / steps;
+  } else {
+    scale = (range.max - range.min) / steps;
+    zero = -std::nearbyint(range.min / scale);  // NaN or Inf for a constant group, as in the original
+  }
+  if (format.second_level != SecondLevel::none) scale = e4m3_scale(scale, tensor_amax);
+  if (format.scale_element->kind == ElementKind::exponent) scale = power_scale(kMaxE2m1 * scale);
+  return {scale == 0 ? 1.0f : scale, zero};
+}
+
+/// cast_to_fp4: E2M1 to even, saturating; sign(x) makes +0 of -0.
+float cast_to_fp4(float x) {
+  return std::isnan(x) ? x : round_to(element("e2m1"), std::abs(x)) * sign_of(x);
+}
+
+float round_trip(const Format& format, const Parameters& p, float x) {
+  if (format.element->is_float()) return cast_to_fp4(x / p.scale) * p.scale;
+  const int levels = 1 << format.element->bits;
+  const bool is_symmetric = format.zero_point == ZeroPoint::none;
+  const float min = static_cast<float>(is_symmetric ? -levels / 2 : 0);
+  const float max = static_cast<float>(is_symmetric ? levels / 2 - 1 : levels - 1);
+  return (clamp_or_nan(std::nearbyint(x / p.scale + p.zero), min, max) - p.zero) * p.scale;
+}
+
+void quantize_group(const Format& format, float tensor_amax, std::span<const float> x, float* y) {
+  const Parameters p = parameters(format, tensor_amax, x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    float value = round_trip(format, p, x[i]);
+    if (format.like == "fp_quant_ste") value = x[i] + (value - x[i]);
+    y[i] = std::isnan(value) ? canonical_nan() : value;
+  }
+}
+
+void fake_tensor(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
+  if (format.group == GroupKind::size) require_whole_groups(format, layout, format.group_size);
+  fake(quantize_group, format, layout, x, y, context);
+}
+
+void resolve(Format& format, std::span<const std::string> given) {
+  const bool is_plain = format.group != GroupKind::none && format.second_level == SecondLevel::none &&
+                        format.scale_element->kind != ElementKind::exponent;
+  if (is_plain && !is_given(given, "s")) format.scale_element = &element("fp32");
+  if (is_plain && format.element->is_integer() && format.zero_point == ZeroPoint::none && !is_given(given, "range") &&
+      !is_given(given, "full"))
+    format.range = IntegerRange::half;
+  const bool groups = format.group == GroupKind::size || format.group == GroupKind::channel;
+  require_one_of(format, format.like, kFormats, groups ? kOpenGroup : 0u, "; any gN or channel");
+}
+
+}  // namespace
+
+extern const Implementation kFpQuant;
+const Implementation kFpQuant = {
+    .name = "fp_quant",
+    .description = "Quantizer of FP-Quant: dequantize(quantize(x))",
+    .source = "github.com/IST-DASLab/FP-Quant d2e3092, src/quantization/quantizer.py; held to its output",
+    .formats = kFormats,
+    .resolve = resolve,
+    .fake = fake_tensor,
+    .encode = nullptr,
+    .decode = nullptr};
+
+extern const Implementation kFpQuantSte;
+const Implementation kFpQuantSte = {
+    .name = "fp_quant_ste",
+    .description = "the same as called in training: x + (quantised - x), in float32 not on the grid",
+    .source = "github.com/IST-DASLab/FP-Quant d2e3092, src/quantization/quant_ops.py; held to its output",
+    .formats = kFormats,
+    .resolve = resolve,
+    .fake = fake_tensor,
+    .encode = nullptr,
+    .decode = nullptr};
+
+}  // namespace lowbit::like
