@@ -8,11 +8,28 @@
 namespace lowbit::like {
 
 // One line here and one in the table for each implementation; the definition lies in the file of its name.
+extern const Implementation kFpQuant;
+extern const Implementation kFpQuantSte;
+extern const Implementation kGgml;
+extern const Implementation kGgmlAvx;
+extern const Implementation kIntVsFp;
+extern const Implementation kMicroxcaling;
+extern const Implementation kMicroxcalingCpp;
+extern const Implementation kTransformerEngine;
 
 namespace {
 
 const std::vector<const Implementation*>& table() {
-  static const std::vector<const Implementation*> all = {};
+  static const std::vector<const Implementation*> all = {
+      &kFpQuant,
+      &kFpQuantSte,
+      &kGgml,
+      &kGgmlAvx,
+      &kIntVsFp,
+      &kMicroxcaling,
+      &kMicroxcalingCpp,
+      &kTransformerEngine,
+  };
   return all;
 }
 
