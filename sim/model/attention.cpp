@@ -1,0 +1,205 @@
+#include "sim/model/attention.hpp"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "sim/model/math.hpp"
+
+namespace lowbit::model {
+namespace {
+
+int size(std::size_t n) {
+  return static_cast<int>(n);
+}
+
+struct KeyRange {
+  std::size_t first = 0, last = 0;  // keys first .. last - 1
+};
+
+// Keys that a query at `position` sees.
+KeyRange visible(const KeyValues& kv, std::int64_t position, std::int64_t window) {
+  const std::int64_t* begin = kv.positions;
+  const std::int64_t* end = begin + kv.k.rows;
+  KeyRange range;
+  range.last = static_cast<std::size_t>(std::upper_bound(begin, end, position) - begin);
+  if (window > 0)
+    range.first = static_cast<std::size_t>(std::upper_bound(begin, begin + range.last, position - window) - begin);
+  return range;
+}
+
+// Softmax weights of a tile of queries for one head, not normalised: weight(i, j) for key span.first + j, zero where
+// the mask forbids; sum(i) in double.
+struct Tile {
+  std::size_t row = 0, rows = 0;
+  KeyRange span;
+  std::vector<KeyRange> range;  // of each row
+  std::vector<float> weight;    // rows x (span.last - span.first)
+  std::vector<double> sum;
+  std::size_t width() const { return span.last - span.first; }
+};
+
+void set_ranges(Tile& tile, const AttentionCall& call, const KeyValues& kv) {
+  tile.range.resize(tile.rows);
+  tile.span = {kv.k.rows, 0};
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    tile.range[i] = visible(kv, call.positions[tile.row + i], call.shape.window);
+    tile.span.first = std::min(tile.span.first, tile.range[i].first);
+    tile.span.last = std::max(tile.span.last, tile.range[i].last);
+  }
+  tile.span.first = std::min(tile.span.first, tile.span.last);
+}
+
+void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, std::size_t head) {
+  set_ranges(tile, call, kv);
+  const std::size_t width = tile.width(), d = call.shape.head_dim;
+  tile.weight.resize(std::max(tile.weight.size(), tile.rows * width));
+  tile.sum.assign(tile.rows, 0);
+  if (width == 0) return;
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1,
+              call.q.row(tile.row) + head * d, size(call.q.stride), kv.k.row(tile.span.first), size(kv.k.stride), 0,
+              tile.weight.data(), size(width));
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    float* row = tile.weight.data() + i * width;
+    const std::size_t first = tile.range[i].first - tile.span.first, last = tile.range[i].last - tile.span.first;
+    if (first < last) tile.sum[i] = exp_row(row + first, call.shape.scale, last - first);
+    std::fill(row, row + first, 0.0f);
+    std::fill(row + last, row + width, 0.0f);
+  }
+}
+
+std::vector<KeyValues> read_heads(const AttentionCall& call) {
+  std::vector<KeyValues> heads;
+  for (std::size_t h = 0; h < call.shape.kv_heads; ++h) heads.push_back(call.read(h));
+  return heads;
+}
+
+double inverse(double sum) {
+  return sum == 0 ? 0 : 1 / sum;
+}
+
+}  // namespace
+
+KeyValues AttentionCall::read(std::size_t kv_head) const {
+  if (sequence.cache != nullptr) return sequence.cache->read(shape.layer, kv_head);
+  const std::size_t d = shape.head_dim;
+  return {k.part(kv_head * d, d), v.part(kv_head * d, d), positions};
+}
+
+void AttentionStats::add(const AttentionStats& other) {
+  causal_pairs += other.causal_pairs;
+  attended_pairs += other.attended_pairs;
+  flops += other.flops;
+}
+
+AttentionStats plain_attention(const AttentionCall& call) {
+  const AttentionShape& shape = call.shape;
+  const std::vector<KeyValues> heads = read_heads(call);
+  const std::size_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
+  const std::size_t tiles = (call.q.rows + kQueryTile - 1) / kQueryTile;
+  std::vector<double> pairs(tiles * shape.heads);
+  call.threads.parallel_for(tiles * shape.heads, [&](std::size_t task) {
+    static thread_local Tile tile;
+    const std::size_t head = task % shape.heads;
+    // the last tiles see most keys: begin with them
+    tile.row = (tiles - 1 - task / shape.heads) * kQueryTile;
+    tile.rows = std::min(kQueryTile, call.q.rows - tile.row);
+    const KeyValues& kv = heads[head / group];
+    softmax_tile(tile, call, kv, head);
+    const Rows out = call.output.part(head * d, d).slice(tile.row, tile.rows);
+    if (tile.width() > 0)
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1,
+                  tile.weight.data(), size(tile.width()), kv.v.row(tile.span.first), size(kv.v.stride), 0, out.data,
+                  size(out.stride));
+    for (std::size_t i = 0; i < tile.rows; ++i) {
+      const float factor = static_cast<float>(inverse(tile.sum[i]));
+      for (std::size_t c = 0; c < d; ++c) out.row(i)[c] = tile.sum[i] == 0 ? 0.0f : out.row(i)[c] * factor;
+      pairs[task] += static_cast<double>(tile.range[i].last - tile.range[i].first);
+    }
+  });
+  AttentionStats stats;
+  for (const double p : pairs) stats.causal_pairs += p;
+  stats.attended_pairs = stats.causal_pairs;
+  stats.flops = 4 * static_cast<double>(d) * stats.attended_pairs;
+  return stats;
+}
+
+namespace {
+
+struct HeadGradient {
+  const AttentionCall& call;
+  const KeyValues& kv;
+  std::size_t head;
+  ConstRows dout;  // of this head
+  Rows dq;         // of this head
+  Matrix& dk;      // keys x head_dim, this query head's share
+  Matrix& dv;
+};
+
+// One tile of queries: with P the softmax, D_i = sum_j P_ij dP_ij, dS = P (dP - D): dQ = scale dS K, dK += scale dS^T
+// Q, dV += P^T dO.
+void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp) {
+  softmax_tile(tile, g.call, g.kv, g.head);
+  const std::size_t width = tile.width(), d = g.call.shape.head_dim;
+  const int n = size(width), m = size(tile.rows), k = size(d);
+  dp.resize(std::max(dp.size(), tile.rows * width));
+  const ConstRows dout = g.dout.slice(tile.row, tile.rows);
+  const float* q = g.call.q.row(tile.row) + g.head * d;
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    const float factor = static_cast<float>(inverse(tile.sum[i]));
+    for (std::size_t j = 0; j < width; ++j) tile.weight[i * width + j] *= factor;
+  }
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, dout.data, size(dout.stride),
+              1, g.dv.view().row(tile.span.first), k);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, dout.data, size(dout.stride),
+              g.kv.v.row(tile.span.first), size(g.kv.v.stride), 0, dp.data(), n);
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    float* p = tile.weight.data() + i * width;
+    const float mean = static_cast<float>(dot(p, dp.data() + i * width, width));
+    for (std::size_t j = 0; j < width; ++j) p[j] *= (dp[i * width + j] - mean) * g.call.shape.scale;
+  }
+  const Rows dq = g.dq.slice(tile.row, tile.rows);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, n, 1, tile.weight.data(), n, g.kv.k.row(tile.span.first),
+              size(g.kv.k.stride), 0, dq.data, size(dq.stride));
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, q, size(g.call.q.stride), 1,
+              g.dk.view().row(tile.span.first), k);
+}
+
+// The shares of the query heads of a group, added in order.
+void sum_group(const std::vector<Matrix>& share, std::size_t group, std::size_t head_dim, Rows out) {
+  for (std::size_t head = 0; head < share.size(); ++head) {
+    const Rows target = out.part(head / group * head_dim, head_dim);
+    for (std::size_t t = 0; t < target.rows; ++t)
+      for (std::size_t c = 0; c < head_dim; ++c) {
+        const float value = share[head].view().row(t)[c];
+        target.row(t)[c] = head % group == 0 ? value : target.row(t)[c] + value;
+      }
+  }
+}
+
+}  // namespace
+
+void plain_attention_backward(const AttentionCall& call, ConstRows output_gradient, Rows dq, Rows dk, Rows dv) {
+  const AttentionShape& shape = call.shape;
+  const std::vector<KeyValues> heads = read_heads(call);
+  const std::size_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
+  std::vector<Matrix> head_dk(shape.heads), head_dv(shape.heads);
+  call.threads.parallel_for(shape.heads, [&](std::size_t head) {
+    Tile tile;
+    std::vector<float> dp;
+    head_dk[head] = Matrix(call.k.rows, d);
+    head_dv[head] = Matrix(call.k.rows, d);
+    const HeadGradient gradient{
+        call,          heads[head / group], head, output_gradient.part(head * d, d), dq.part(head * d, d),
+        head_dk[head], head_dv[head]};
+    for (tile.row = 0; tile.row < call.q.rows; tile.row += kQueryTile) {
+      tile.rows = std::min(kQueryTile, call.q.rows - tile.row);
+      add_tile_gradient(gradient, tile, dp);
+    }
+  });
+  sum_group(head_dk, group, d, dk);
+  sum_group(head_dv, group, d, dv);
+}
+
+}  // namespace lowbit::model

@@ -1,0 +1,246 @@
+#include "sim/model/backward.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "formats/error.hpp"
+#include "sim/model/loss.hpp"
+#include "sim/model/math.hpp"
+#include "sim/model/product.hpp"
+#include "sim/model/site_actions.hpp"
+
+namespace lowbit::model {
+namespace {
+
+class BackwardPass {
+ public:
+  BackwardPass(const Hooks& hooks, const Tape& tape, Threads& threads);
+  /// Loss and d loss / d(output of the final norm).
+  std::vector<double> head(std::span<const std::int32_t> tokens);
+  void layers();
+
+ private:
+  void layer(int index);
+  void mlp_half(int index);
+  void attention_half(int index);
+  void head_norm(int index, NormParameter which, ConstRows raw, Rows gradient);
+  void linear(int index, Linear which, Rows dy, ConstRows input, Rows dx, bool add);
+  void weight_gradient(std::size_t site, ConstRows dy, ConstRows x);
+  void maps(std::size_t site, Rows gradient) { act_backward(hooks_, site, tape_.sequences, threads_, gradient); }
+  void act_at(std::size_t site, Rows rows) { act(hooks_, site, tape_.sequences, threads_, rows); }
+  const Tape::Layer& kept(int index) const { return tape_.layers[static_cast<std::size_t>(index)]; }
+
+  const Hooks& hooks_;
+  const Model& model_;
+  const SiteTable& sites_;
+  const Tape& tape_;
+  Threads& threads_;
+  Matrix d_;  // gradient of the residual stream
+  Matrix dx_, scratch_, dq_, dk_, dv_, dwide_, dgate_, dup_;
+};
+
+BackwardPass::BackwardPass(const Hooks& hooks, const Tape& tape, Threads& threads)
+    : hooks_(hooks), model_(hooks.model()), sites_(model_.sites()), tape_(tape), threads_(threads) {
+  const std::size_t rows = tape.output.rows(), c = tape.output.columns();
+  const Tape::Layer& first = tape.layers.front();
+  d_ = Matrix(rows, c);
+  dx_ = Matrix(rows, c);
+  scratch_ = Matrix(rows, std::max({c, first.gate.columns(), first.q.columns()}));
+  dq_ = Matrix(rows, first.q.columns());
+  dk_ = Matrix(rows, first.k.columns());
+  dv_ = Matrix(rows, first.v.columns());
+  dwide_ = Matrix(rows, first.q.columns());
+  dgate_ = Matrix(rows, first.gate.columns());
+  dup_ = Matrix(rows, first.gate.columns());
+}
+
+void BackwardPass::weight_gradient(std::size_t site, ConstRows dy, ConstRows x) {
+  if (!hooks_.used(site)) return;
+  Matrix dw(dy.columns, x.columns);
+  multiply_transposed(dy, x, dw, threads_);
+  Sequence whole;
+  whole.rows = dw.rows();
+  act(hooks_, site, {whole}, threads_, dw);
+}
+
+// dy: gradient of the output as the model goes on with it; consumed. `input`: what the layer reads before its own maps.
+void BackwardPass::linear(int index, Linear which, Rows dy, ConstRows input, Rows dx, bool add) {
+  const auto site = [&](LinearPoint point) { return sites_.at(index, which, point); };
+  maps(site(LinearPoint::output), dy);
+  act_at(site(LinearPoint::output_gradient), dy);
+  const Matrix& replaced = kept(index).linear_input[static_cast<int>(which)];
+  weight_gradient(site(LinearPoint::weight_gradient), dy, replaced.empty() ? input : replaced.view());
+  const std::size_t weight = model_.weight(index, which);
+  const Parameter& shape = model_.parameters()[weight];
+  const ConstRows w(hooks_.data(weight), shape.rows, shape.columns);
+  const bool hooked = hooks_.used(site(LinearPoint::input_gradient)) || has_maps(hooks_, site(LinearPoint::input));
+  if (!hooked) {
+    multiply_by_weight(dy, w, dx, add, threads_);
+    return;
+  }
+  const Rows own(scratch_.data(), dx.rows, dx.columns);
+  multiply_by_weight(dy, w, own, false, threads_);
+  act_at(site(LinearPoint::input_gradient), own);
+  maps(site(LinearPoint::input), own);
+  for (std::size_t t = 0; t < dx.rows; ++t)
+    if (add)
+      add_to(own.row(t), dx.row(t), dx.columns);
+    else
+      copy_rows(own.slice(t, 1), dx.slice(t, 1));
+}
+
+void BackwardPass::head_norm(int index, NormParameter which, ConstRows raw, Rows gradient) {
+  const std::size_t parameter = model_.norm(index, which), d = model_.config().head_dim;
+  if (!model_.has_parameter(parameter)) return;
+  const std::size_t heads = gradient.rows * gradient.columns / d;
+  const Rows dy(gradient.data, heads, d);
+  rms_norm_backward({raw.data, heads, d}, hooks_.data(parameter), model_.config().norm_epsilon, dy, dy, false);
+}
+
+void BackwardPass::mlp_half(int index) {
+  const Tape::Layer& k = kept(index);
+  copy_rows(d_.view(), dx_);
+  linear(index, Linear::down_proj, dx_, k.product, dgate_, false);
+  for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
+    float* dgate = dgate_.view().row(first);
+    silu_product_backward(k.gate.view().row(first), k.up.view().row(first), dgate, dgate, dup_.view().row(first),
+                          count * dgate_.columns());
+  });
+  linear(index, Linear::gate_proj, dgate_, k.mlp_input, dx_, false);
+  linear(index, Linear::up_proj, dup_, k.mlp_input, dx_, true);
+  maps(sites_.at(index, LayerPoint::mlp_input), dx_);
+  const float* gain = hooks_.data(model_.norm(index, NormParameter::post_attention));
+  for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
+    rms_norm_backward(k.middle.view().slice(first, count), gain, model_.config().norm_epsilon,
+                      dx_.view().slice(first, count), d_.view().slice(first, count), true);
+  });
+}
+
+void BackwardPass::attention_half(int index) {
+  const Tape::Layer& k = kept(index);
+  copy_rows(d_.view(), dx_);
+  linear(index, Linear::o_proj, dx_, k.attn_output, dwide_, false);
+  const AttentionShape shape = model_.attention_shape(index);
+  for (const Sequence& s : tape_.sequences) {
+    const auto cut = [&](ConstRows rows) { return rows.slice(s.first_row, s.rows); };
+    const auto own = [&](Matrix& rows) { return rows.view().slice(s.first_row, s.rows); };
+    const AttentionCall call{shape,    s,        cut(k.q), tape_.positions.data() + s.first_row,
+                             cut(k.k), cut(k.v), {},       threads_};
+    plain_attention_backward(call, own(dwide_), own(dq_), own(dk_), own(dv_));
+  }
+  maps(sites_.at(index, LayerPoint::q), dq_);
+  maps(sites_.at(index, LayerPoint::k), dk_);
+  maps(sites_.at(index, LayerPoint::v), dv_);
+  const Matrix table = model_.rope().table(tape_.positions.data(), tape_.positions.size());
+  Rope::apply(dq_, table, true);
+  Rope::apply(dk_, table, true);
+  maps(sites_.at(index, LayerPoint::q_pre), dq_);
+  maps(sites_.at(index, LayerPoint::k_pre), dk_);
+  head_norm(index, NormParameter::q, k.q_raw, dq_);
+  head_norm(index, NormParameter::k, k.k_raw, dk_);
+  linear(index, Linear::q_proj, dq_, k.attn_input, dx_, false);
+  linear(index, Linear::k_proj, dk_, k.attn_input, dx_, true);
+  linear(index, Linear::v_proj, dv_, k.attn_input, dx_, true);
+  maps(sites_.at(index, LayerPoint::attn_input), dx_);
+  const float* gain = hooks_.data(model_.norm(index, NormParameter::input));
+  for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
+    rms_norm_backward(k.input.view().slice(first, count), gain, model_.config().norm_epsilon,
+                      dx_.view().slice(first, count), d_.view().slice(first, count), true);
+  });
+}
+
+void BackwardPass::layers() {
+  for (int index = static_cast<int>(model_.config().layers) - 1; index >= 0; --index) {
+    maps(sites_.at(index, LayerPoint::output), d_);
+    mlp_half(index);
+    attention_half(index);
+    maps(sites_.at(index, LayerPoint::input), d_);
+  }
+}
+
+// (softmax(logits) - onehot(target)) / count, in place; zero where the row predicts nothing.
+double loss_gradient(Rows row, std::int32_t target, double count) {
+  if (target < 0) {
+    std::fill_n(row.data, row.columns, 0.0f);
+    return 0;
+  }
+  const double loss = token_loss(row.data, row.columns, target);
+  const double sum = exp_row(row.data, 1, row.columns);
+  const float factor = static_cast<float>(1 / (sum * count));
+  for (std::size_t i = 0; i < row.columns; ++i) row.data[i] *= factor;
+  row.data[target] -= static_cast<float>(1 / count);
+  return loss;
+}
+
+std::vector<double> BackwardPass::head(std::span<const std::int32_t> tokens) {
+  std::vector<std::int32_t> target(tokens.size(), -1);
+  double count = 0;
+  for (const Sequence& s : tape_.sequences) {
+    if (s.rows < 2) throw_error(ExitCode::usage, "sequence {} has one token: a loss needs two", s.index);
+    for (std::size_t i = 0; i + 1 < s.rows; ++i) target[s.first_row + i] = tokens[s.first_row + i + 1];
+    count += static_cast<double>(s.rows - 1);
+  }
+  const PassResult pass{tape_.output, tape_.sequences, tape_.positions, {}};
+  const ConstRows w(hooks_.data(model_.lm_head()), model_.config().vocabulary, model_.config().hidden);
+  const std::size_t weight_site = sites_.lm_head(LinearPoint::weight_gradient);
+  Matrix dw, piece;
+  if (hooks_.used(weight_site)) dw = Matrix(w.rows, w.columns), piece = Matrix(w.rows, w.columns);
+  std::vector<double> row_loss(tokens.size());
+  for_each_logits(hooks_, pass, threads_, [&](std::size_t first, Rows logits) {
+    threads_.parallel_for(logits.rows, [&](std::size_t i) {
+      row_loss[first + i] = loss_gradient(logits.slice(i, 1), target[first + i], count);
+    });
+    multiply_by_weight(logits, w, dx_.view().slice(first, logits.rows), false, threads_);
+    if (dw.empty()) return;
+    multiply_transposed(logits, tape_.output.view().slice(first, logits.rows), piece, threads_);
+    add_to(piece.data(), dw.data(), dw.rows() * dw.columns());
+  });
+  if (!dw.empty()) {
+    Sequence whole;
+    whole.rows = dw.rows();
+    act(hooks_, weight_site, {whole}, threads_, dw);
+  }
+  act_at(sites_.lm_head(LinearPoint::input_gradient), dx_);
+  maps(sites_.lm_head(LinearPoint::input), dx_);
+  maps(sites_.final_norm(), dx_);
+  rms_norm_backward(tape_.residual, hooks_.data(model_.final_norm()), model_.config().norm_epsilon, dx_, d_, false);
+  std::vector<double> losses;
+  for (std::size_t r = 0; r < tokens.size(); ++r)
+    if (target[r] >= 0) losses.push_back(row_loss[r]);
+  return losses;
+}
+
+void refuse_replaced(const Hooks& hooks) {
+  const int layers = static_cast<int>(hooks.model().config().layers);
+  for (int layer = 0; layer < layers; ++layer) {
+    if (hooks.attention_op(layer) != nullptr)
+      throw_error(ExitCode::usage, "gradients: the attention of layer {} is replaced", layer);
+    for (int linear = 0; linear < kLinears; ++linear)
+      if (hooks.linear_op(layer, linear) != nullptr)
+        throw_error(ExitCode::usage, "gradients: the product of {} in layer {} is replaced",
+                    linear_name(static_cast<Linear>(linear)), layer);
+  }
+  if (hooks.linear_op(-1, kLinears) != nullptr)
+    throw_error(ExitCode::usage, "gradients: the product of lm_head is replaced");
+  if (hooks.used(hooks.model().sites().lm_head(LinearPoint::output_gradient)))
+    throw_error(ExitCode::usage,
+                "lm_head.output_gradient cannot be observed: it exists in pieces only; use lm_head.input_gradient");
+}
+
+}  // namespace
+
+LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads) {
+  refuse_replaced(hooks);
+  Tape tape;
+  forward(hooks, spans, threads, &tape);
+  std::vector<std::int32_t> tokens;
+  for (const TokenSpan& span : spans) tokens.insert(tokens.end(), span.tokens.begin(), span.tokens.end());
+  BackwardPass pass(hooks, tape, threads);
+  LossResult result;
+  result.token_losses = pass.head(tokens);
+  pass.layers();
+  result.loss = mean(result.token_losses);
+  return result;
+}
+
+}  // namespace lowbit::model

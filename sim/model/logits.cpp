@@ -1,0 +1,80 @@
+// lm_head: logits from the output of a pass, some rows at a time.
+#include <algorithm>
+
+#include "sim/model/forward.hpp"
+#include "sim/model/product.hpp"
+#include "sim/model/site_actions.hpp"
+
+namespace lowbit::model {
+namespace {
+
+// The part of a sequence that lies in rows first .. first + count - 1, as a sequence of its own.
+std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t first, std::size_t count) {
+  std::vector<Sequence> parts;
+  for (Sequence s : sequences) {
+    const std::size_t begin = std::max(s.first_row, first), end = std::min(s.first_row + s.rows, first + count);
+    if (begin >= end) continue;
+    s.first_position += static_cast<std::int64_t>(begin - s.first_row);
+    s.first_row = begin - first;
+    s.rows = end - begin;
+    parts.push_back(s);
+  }
+  return parts;
+}
+
+void head_product(const Hooks& hooks, const std::vector<Sequence>& sequences, ConstRows x, Rows logits,
+                  Threads& threads) {
+  const Model& model = hooks.model();
+  const ConstRows w(hooks.data(model.lm_head()), model.config().vocabulary, model.config().hidden);
+  const std::size_t site = model.sites().lm_head(LinearPoint::output);
+  if (LinearOp* op = hooks.linear_op(-1, kLinears)) {
+    for (const Sequence& s : sequences)
+      op->apply({model.sites()[site], s, threads}, x.slice(s.first_row, s.rows), w, logits.slice(s.first_row, s.rows));
+  } else {
+    multiply({x, w, logits}, threads);
+  }
+  act(hooks, site, sequences, threads, logits);
+}
+
+// The input of lm_head after its maps; `copy` holds it where it differs from the output of the pass.
+ConstRows head_input(const Hooks& hooks, const PassResult& pass, Matrix& copy, Threads& threads) {
+  const std::size_t site = hooks.model().sites().lm_head(LinearPoint::input);
+  if (!hooks.used(site)) return pass.output;
+  copy = pass.output;
+  act(hooks, site, pass.sequences, threads, copy);
+  return copy;
+}
+
+}  // namespace
+
+void for_each_logits(const Hooks& hooks, const PassResult& pass, Threads& threads,
+                     const std::function<void(std::size_t, Rows)>& consume) {
+  Matrix copy;
+  const ConstRows x = head_input(hooks, pass, copy, threads);
+  Matrix logits(std::min(kLogitRows, x.rows), hooks.model().config().vocabulary);
+  for (std::size_t first = 0; first < x.rows; first += kLogitRows) {
+    const std::size_t count = std::min(kLogitRows, x.rows - first);
+    const Rows piece = logits.view().slice(0, count);
+    head_product(hooks, cut(pass.sequences, first, count), x.slice(first, count), piece, threads);
+    consume(first, piece);
+  }
+}
+
+Matrix last_logits(const Hooks& hooks, const PassResult& pass, Threads& threads) {
+  Matrix copy;
+  const ConstRows x = head_input(hooks, pass, copy, threads);
+  Matrix last(pass.sequences.size(), x.columns), logits(pass.sequences.size(), hooks.model().config().vocabulary);
+  std::vector<Sequence> rows;
+  for (std::size_t i = 0; i < pass.sequences.size(); ++i) {
+    Sequence s = pass.sequences[i];
+    copy_rows(x.slice(s.first_row + s.rows - 1, 1), last.view().slice(i, 1));
+    s.first_position += static_cast<std::int64_t>(s.rows) - 1;
+    s.first_row = i;
+    s.rows = 1;
+    rows.push_back(s);
+  }
+  head_product(hooks, rows, last, logits, threads);
+  return logits;
+}
+
+}  // namespace lowbit::model

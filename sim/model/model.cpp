@@ -1,0 +1,153 @@
+#include "sim/model/model.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "formats/error.hpp"
+#include "sim/source/tensor_source.hpp"
+
+namespace lowbit::model {
+namespace {
+
+constexpr std::size_t kOutside = 3;
+constexpr std::size_t kPerLayer = 2 * kLinears + 4;
+constexpr const char* kNormNames[] = {"input_layernorm", "post_attention_layernorm", "self_attn.q_norm",
+                                      "self_attn.k_norm"};
+
+bool has_bias(const Config& config, Linear linear) {
+  if (linear <= Linear::v_proj) return config.qkv_bias;
+  return linear == Linear::o_proj ? config.o_bias : config.mlp_bias;
+}
+
+Shape shape_of(const Parameter& parameter, bool vector) {
+  return vector ? Shape{parameter.columns} : Shape{parameter.rows, parameter.columns};
+}
+
+bool is_vector(const Parameter& parameter) {
+  return parameter.rows == 1 && parameter.linear < 0;
+}
+
+// Old checkpoints carry the frequencies of the rotary embedding; they follow from config.json.
+bool ignored(const std::string& name) {
+  return name.ends_with("rotary_emb.inv_freq");
+}
+
+void check_finite(const std::vector<float>& values, const std::string& place) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if ((std::bit_cast<std::uint32_t>(values[i]) & 0x7F800000u) == 0x7F800000u)
+      throw_error(ExitCode::bad_data, "{}: value {} is {}; weights must be finite", place, i, values[i]);
+}
+
+std::string cache_directory() {
+  if (const char* moved = std::getenv("LOWBIT_MODELS"); moved != nullptr && *moved != '\0') return moved;
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.cache/lowbit/models";
+}
+
+}  // namespace
+
+std::string find_model(const std::string& name) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::is_regular_file(name + "/config.json", error)) return name;
+  const std::string cached = cache_directory() + "/" + name;
+  if (!name.empty() && name.find('/') == std::string::npos && fs::is_regular_file(cached + "/config.json", error))
+    return cached;
+  if (fs::exists(name, error))
+    throw_error(ExitCode::no_input, "'{}': no config.json there; expected a Hugging Face model folder", name);
+  throw_error(ExitCode::no_input,
+              "model '{}': neither a folder nor in {}; scripts/get-model --list names what can be fetched", name,
+              cache_directory());
+}
+
+Model::Model(Config config, std::string folder)
+    : folder_(std::move(folder)), config_(std::move(config)), sites_(config_), rope_(config_) {
+  list_parameters();
+}
+
+void Model::add(std::string name, std::size_t rows, std::size_t columns, int layer, int linear) {
+  parameters_.push_back({std::move(name), rows, columns, layer, linear});
+}
+
+void Model::list_parameters() {
+  const Config& c = config_;
+  add("model.embed_tokens.weight", c.vocabulary, c.hidden, -1);
+  add("model.norm.weight", 1, c.hidden, -1);
+  add("lm_head.weight", c.vocabulary, c.hidden, -1, kLinears);
+  for (int layer = 0; layer < static_cast<int>(c.layers); ++layer) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer);
+    for (int i = 0; i < kLinears; ++i) {
+      const auto linear = static_cast<Linear>(i);
+      const std::size_t in = sites_[sites_.at(layer, linear, LinearPoint::input)].width;
+      const std::size_t out = sites_[sites_.at(layer, linear, LinearPoint::output)].width;
+      add(prefix + std::string(linear_name(linear)) + ".weight", out, in, layer, i);
+      add(prefix + std::string(linear_name(linear)) + ".bias", has_bias(c, linear) ? 1 : 0, out, layer);
+    }
+    for (int i = 0; i < 4; ++i)
+      add(prefix + kNormNames[i] + ".weight", i < 2 || c.qk_norm ? 1 : 0, i < 2 ? c.hidden : c.head_dim, layer);
+  }
+}
+
+std::size_t Model::weight(int layer, Linear linear) const {
+  return kOutside + static_cast<std::size_t>(layer) * kPerLayer + 2 * static_cast<std::size_t>(linear);
+}
+std::size_t Model::bias(int layer, Linear linear) const {
+  return weight(layer, linear) + 1;
+}
+std::size_t Model::norm(int layer, NormParameter norm) const {
+  return kOutside + static_cast<std::size_t>(layer) * kPerLayer + 2 * kLinears + static_cast<std::size_t>(norm);
+}
+
+AttentionShape Model::attention_shape(int layer) const {
+  const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(config_.head_dim)));
+  return {
+      layer, config_.heads, config_.kv_heads, config_.head_dim, scale, config_.window[static_cast<std::size_t>(layer)]};
+}
+
+std::size_t Model::parameter_count() const {
+  std::size_t count = 0;
+  for (const auto& values : values_) count += values.size();
+  return count;
+}
+
+Model Model::load(const std::string& name, Threads& threads) {
+  const std::string folder = find_model(name);
+  Model model(read_config(folder), folder);
+  std::map<std::string, StoredTensor> stored;
+  for (StoredTensor& tensor : open_tensors(folder)) stored.emplace(tensor.name, std::move(tensor));
+  std::vector<const StoredTensor*> source(model.parameters_.size());
+  const bool tied = model.config_.tied_embeddings;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const Parameter& parameter = model.parameters_[i];
+    if (!model.has_parameter(i) || (tied && i == model.lm_head())) continue;
+    const auto found = stored.find(parameter.name);
+    if (found == stored.end()) throw_error(ExitCode::bad_data, "'{}': tensor {} is missing", folder, parameter.name);
+    const Shape expected = shape_of(parameter, is_vector(parameter));
+    if (found->second.shape != expected)
+      throw_error(ExitCode::bad_data, "{}: shape {}, but config.json asks for {}", found->second.place(),
+                  to_string(found->second.shape), to_string(expected));
+    source[i] = &found->second;
+  }
+  for (const auto& [tensor_name, tensor] : stored) {
+    bool known = ignored(tensor_name) || (tied && tensor_name == "lm_head.weight");
+    for (const StoredTensor* used : source) known = known || used == &tensor;
+    if (!known)
+      throw_error(ExitCode::bad_data, "{}: a tensor that a {} model of this config.json does not have", tensor.place(),
+                  model.config_.family);
+  }
+  model.values_.resize(source.size());
+  threads.parallel_for(source.size(), [&](std::size_t i) {
+    if (source[i] == nullptr) return;
+    model.values_[i] = source[i]->load_float();
+    check_finite(model.values_[i], source[i]->place());
+  });
+  for (const auto& values : model.values_) model.data_.push_back(values.empty() ? nullptr : values.data());
+  if (tied) model.data_[model.lm_head()] = model.data_[model.embedding()];
+  return model;
+}
+
+}  // namespace lowbit::model

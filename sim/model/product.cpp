@@ -1,0 +1,84 @@
+#include "sim/model/product.hpp"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace lowbit::model {
+namespace {
+
+constexpr std::size_t kRowTile = 128;
+constexpr std::size_t kColumnTile = 768;
+// A single token reads each weight once: small tiles keep both cores at it to the end.
+constexpr std::size_t kVectorTile = 64;
+
+int size(std::size_t n) {
+  return static_cast<int>(n);
+}
+std::size_t tiles(std::size_t n, std::size_t tile) {
+  return (n + tile - 1) / tile;
+}
+
+struct Tiling {
+  std::size_t row_tile, column_tile;
+  explicit Tiling(const Product& p) : row_tile(kRowTile), column_tile(p.x.rows == 1 ? kVectorTile : kColumnTile) {}
+  std::size_t count(const Product& p) const { return tiles(p.y.rows, row_tile) * tiles(p.y.columns, column_tile); }
+};
+
+void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
+  // rows fastest: a tile of the weight stays in the cache for all tokens
+  const std::size_t down = tiles(p.y.rows, tiling.row_tile);
+  const std::size_t row = tile % down * tiling.row_tile, column = tile / down * tiling.column_tile;
+  const std::size_t rows = std::min(tiling.row_tile, p.y.rows - row);
+  const std::size_t columns = std::min(tiling.column_tile, p.y.columns - column);
+  if (p.x.rows == 1) {
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, size(columns), size(p.x.columns), 1, p.w.row(column), size(p.w.stride),
+                p.x.data, 1, 0, p.y.data + column, 1);
+  } else {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(rows), size(columns), size(p.x.columns), 1, p.x.row(row),
+                size(p.x.stride), p.w.row(column), size(p.w.stride), 0, p.y.row(row) + column, size(p.y.stride));
+  }
+  if (p.bias == nullptr) return;
+  for (std::size_t i = row; i < row + rows; ++i)
+    for (std::size_t c = column; c < column + columns; ++c) p.y.row(i)[c] += p.bias[c];
+}
+
+}  // namespace
+
+void multiply(std::span<const Product> products, Threads& threads) {
+  std::vector<std::size_t> first{0};
+  for (const Product& p : products) {
+    assert(p.x.columns == p.w.columns && p.w.rows == p.y.columns && p.x.rows == p.y.rows);
+    first.push_back(first.back() + Tiling(p).count(p));
+  }
+  threads.parallel_for(first.back(), [&](std::size_t task) {
+    const std::size_t i =
+        static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), task) - first.begin()) - 1;
+    multiply_tile(products[i], Tiling(products[i]), task - first[i]);
+  });
+}
+
+void multiply_by_weight(ConstRows dy, ConstRows w, Rows dx, bool add, Threads& threads) {
+  assert(dy.columns == w.rows && dx.columns == w.columns && dx.rows == dy.rows);
+  const std::size_t across = tiles(dx.columns, kColumnTile);
+  threads.parallel_for(tiles(dx.rows, kRowTile) * across, [&](std::size_t task) {
+    const std::size_t row = task / across * kRowTile, column = task % across * kColumnTile;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(std::min(kRowTile, dx.rows - row)),
+                size(std::min(kColumnTile, dx.columns - column)), size(dy.columns), 1, dy.row(row), size(dy.stride),
+                w.data + column, size(w.stride), add ? 1 : 0, dx.row(row) + column, size(dx.stride));
+  });
+}
+
+void multiply_transposed(ConstRows dy, ConstRows x, Rows dw, Threads& threads) {
+  assert(dy.rows == x.rows && dw.rows == dy.columns && dw.columns == x.columns);
+  const std::size_t across = tiles(dw.columns, kColumnTile);
+  threads.parallel_for(tiles(dw.rows, kRowTile) * across, [&](std::size_t task) {
+    const std::size_t row = task / across * kRowTile, column = task % across * kColumnTile;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size(std::min(kRowTile, dw.rows - row)),
+                size(std::min(kColumnTile, dw.columns - column)), size(dy.rows), 1, dy.data + row, size(dy.stride),
+                x.data + column, size(x.stride), 0, dw.row(row) + column, size(dw.stride));
+  });
+}
+
+}  // namespace lowbit::model

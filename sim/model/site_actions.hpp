@@ -1,0 +1,31 @@
+// Running the hooks of a tensor: shared by the forward and the backward pass.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "sim/model/hooks.hpp"
+#include "sim/model/model.hpp"
+
+namespace lowbit::model {
+
+/// Maps and observers of `site`, in their order, on the rows of each sequence.
+void act(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads, Rows rows);
+
+/// backward() of the maps of `site`, last map first.
+void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads,
+                  Rows gradient);
+
+/// Whether any map (not only observers) is attached.
+bool has_maps(const Hooks& hooks, std::size_t site);
+
+/// Runs work(first, count) over pieces of `rows` rows, in parallel; pieces do not depend on the threads.
+template <class Work>
+void for_row_pieces(std::size_t rows, Threads& threads, Work work) {
+  constexpr std::size_t kPiece = 32;
+  threads.parallel_for((rows + kPiece - 1) / kPiece,
+                       [&](std::size_t i) { work(i * kPiece, std::min(kPiece, rows - i * kPiece)); });
+}
+
+}  // namespace lowbit::model

@@ -1,0 +1,107 @@
+#include "sim/threads.hpp"
+
+#include <cblas.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace lowbit {
+namespace {
+
+thread_local bool inside_task = false;
+
+std::size_t allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
+  return std::max(1, CPU_COUNT(&set));
+}
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Loops follow each other within microseconds; sleeping between them would cost more than they do.
+template <class Done>
+bool spin_until(Done done) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < limit);
+  return done();
+}
+
+}  // namespace
+
+Threads::Threads(std::size_t count) {
+  openblas_set_num_threads(1);
+  if (count == 0) count = allowed_cpus();
+  for (std::size_t i = 1; i < count; ++i) workers_.emplace_back([this] { work(); });
+}
+
+Threads::~Threads() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  start_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void Threads::drain(const std::function<void(std::size_t)>& task, std::size_t tasks) {
+  inside_task = true;
+  for (std::size_t i = next_++; i < tasks; i = next_++) {
+    try {
+      task(i);
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      next_ = tasks;
+    }
+  }
+  inside_task = false;
+}
+
+void Threads::work() {
+  std::size_t seen = 0;
+  while (true) {
+    const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen || stop_; };
+    if (!spin_until(changed)) {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, changed);
+    }
+    if (stop_) return;
+    seen = round_.load(std::memory_order_acquire);
+    drain(*task_, tasks_);
+    active_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+void Threads::parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task) {
+  if (workers_.empty() || tasks <= 1 || inside_task) {
+    for (std::size_t i = 0; i < tasks; ++i) task(i);
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    task_ = &task;
+    tasks_ = tasks;
+    next_ = 0;
+    error_ = nullptr;
+    active_ = workers_.size();
+    round_.fetch_add(1, std::memory_order_release);
+  }
+  start_.notify_all();
+  drain(task, tasks);
+  const auto finished = [this] { return active_.load(std::memory_order_acquire) == 0; };
+  while (!spin_until(finished)) std::this_thread::yield();
+  if (error_) std::rethrow_exception(error_);
+}
+
+}  // namespace lowbit

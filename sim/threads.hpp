@@ -1,0 +1,48 @@
+// A small pool of threads for loops whose tasks are fixed beforehand, so that results do not depend on how many there
+// are.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lowbit {
+
+/// `count` threads (the caller's included) that share the tasks of a loop. Tasks are handed out in order; a task must
+/// not depend on which thread runs it. OpenBLAS is set to one thread for the whole program: BLAS calls belong inside
+/// tasks.
+class Threads {
+ public:
+  /// 0: as many as the affinity mask of the process allows.
+  explicit Threads(std::size_t count = 0);
+  ~Threads();
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+  std::size_t count() const { return workers_.size() + 1; }
+
+  /// Runs task(0) .. task(tasks - 1) and returns when all are done. The first exception of a task is thrown again here,
+  /// the tasks not yet begun are dropped then. Nested calls run on the calling thread.
+  void parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task);
+
+ private:
+  void work();
+  void drain(const std::function<void(std::size_t)>& task, std::size_t tasks);
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable start_;
+  std::atomic<std::size_t> round_{0};   ///< counts loops; a change wakes the workers
+  std::atomic<std::size_t> next_{0};    ///< next task
+  std::atomic<std::size_t> active_{0};  ///< workers that have not finished the round
+  std::atomic<bool> stop_{false};
+  const std::function<void(std::size_t)>* task_ = nullptr;
+  std::size_t tasks_ = 0;
+  std::exception_ptr error_;
+};
+
+}  // namespace lowbit
