@@ -72,7 +72,7 @@ std::uint32_t encode_floating(const Element& element, const Unpacked& x, Convers
   }
   const std::uint64_t code = field + round_shift(x.significand, drop, rounding, word);
   // 3. An element without a sign has nothing below zero.
-  if (below_zero) return saturates || code == 0 ? 0 : element.nan_code();
+  if (below_zero) return saturates || code == 0 || rounding == Rounding::rtz ? 0 : element.nan_code();
   // 4. Overflow: rtz stays at max.
   if (code > max_code) {
     if (!saturates && rounding != Rounding::rtz) return overflow_code(element, x.negative);

@@ -29,7 +29,7 @@ Conversion default_conversion(const Element& element);
 ///   midpoint, a value on it is a tie; rne gives it to the lower neighbour (NF4, bitsandbytes FP4) or to zero (ternary).
 /// - Rounding::sr: away from zero iff word < fraction of the gap * 2^32, the comparison exact.
 /// - E8M0: 0, negative values and NaN give NaN (0xFF), positive values below 2^-127 give 2^-127 under every rounding.
-/// - UE4M3: negative values that do not round to zero give 0 under sat and NaN under ovf.
+/// - UE4M3: negative values that do not round to zero give 0 under sat and rtz, NaN under ovf.
 std::uint32_t encode(const Element& element, float x, Conversion conversion = {}, std::uint32_t word = 0);
 std::uint32_t encode(const Element& element, double x, Conversion conversion = {}, std::uint32_t word = 0);
 
