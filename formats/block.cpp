@@ -10,6 +10,7 @@
 #include "formats/code_store.hpp"
 #include "formats/error.hpp"
 #include "formats/group_walk.hpp"
+#include "formats/kernels/kernels.hpp"
 #include "formats/like/like.hpp"
 #include "formats/word_source.hpp"
 
@@ -186,7 +187,7 @@ void decode_ref(const Quantized& quantized, float* y) {
 
 void fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
                    const QuantizeContext& context) {
-  fake_quantize_ref(format, layout, x, y, context);
+  if (!kernels::fake_quantize(format, layout, x, y, context)) fake_quantize_ref(format, layout, x, y, context);
 }
 
 Quantized encode(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {

@@ -1,0 +1,42 @@
+// Vector twins of the *_ref routines: one source for all instruction sets through Google Highway, chosen at run time.
+// A kernel covers what is common (contiguous groups of ordinary values) and hands every unusual block - NaN, Inf,
+// exponents at the ends of the range, ragged tails - to the reference, so that bits never differ.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/block.hpp"
+
+namespace lowbit::kernels {
+
+/// The target that runs: "AVX3" (AVX-512), "AVX2", "NEON", "SVE" ..., or "ref" for the scalar reference. LOWBIT_KERNEL=ref
+/// or a name of targets() forces one; Error for a name that is unknown or that this machine or build lacks.
+std::string_view target();
+
+/// What LOWBIT_KERNEL accepts on this machine, best first, "ref" last.
+std::vector<std::string> targets();
+
+/// Overrides the target for tests and benchmarks; "" returns to the automatic choice.
+void force_target(std::string_view name);
+
+/// Version of Highway that was built in, or "none (scalar build)".
+std::string_view highway_version();
+
+/// Sets the SSE control register to the IEEE default (round to nearest, no FTZ, no DAZ) and puts the caller's back.
+class DefaultRounding {
+ public:
+  DefaultRounding();
+  ~DefaultRounding();
+  DefaultRounding(const DefaultRounding&) = delete;
+  DefaultRounding& operator=(const DefaultRounding&) = delete;
+
+ private:
+  unsigned saved_;
+};
+
+/// The kernel's part of fake_quantize: true if y has been written, false if no kernel covers the format or layout.
+bool fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
+                   const QuantizeContext& context);
+
+}  // namespace lowbit::kernels

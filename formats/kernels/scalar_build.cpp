@@ -1,0 +1,19 @@
+// Stands in for the vector kernels where Highway is missing at build time.
+#include "formats/error.hpp"
+#include "formats/kernels/kernels.hpp"
+
+namespace lowbit::kernels {
+
+std::string_view target() { return "ref"; }
+std::vector<std::string> targets() { return {"ref"}; }
+void force_target(std::string_view name) {
+  if (!name.empty() && name != "ref") {
+    throw_error(ExitCode::usage, "kernel '{}': this build has none (Highway was missing); accepted: ref", name);
+  }
+}
+std::string_view highway_version() { return "none (scalar build)"; }
+DefaultRounding::DefaultRounding() : saved_(0) {}
+DefaultRounding::~DefaultRounding() = default;
+bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
+
+}  // namespace lowbit::kernels
