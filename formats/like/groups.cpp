@@ -103,8 +103,7 @@ void decode(const Pipeline& pipeline, const Quantized& quantized, float* y) {
 void fake(FakeGroup quantize, const Format& format, const Layout& layout, const float* x, float* y,
           const QuantizeContext& context) {
   refuse_tiles(format);
-  const float tensor_amax =
-      format.second_level == SecondLevel::none ? 0.0f : tensor_amax_of(layout, x, context);
+  const float tensor_amax = format.second_level == SecondLevel::none ? 0.0f : tensor_amax_of(layout, x, context);
   std::vector<float> values, result(largest_group(format, layout));
   for_each_run(format, layout, [&](const Run& run) {
     quantize(format, tensor_amax, gather(run, x, values), result.data());

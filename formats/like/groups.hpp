@@ -1,7 +1,7 @@
 // What the named implementations share: walking a tensor group by group, and refusing what an implementation lacks.
 #pragma once
+#include <algorithm>
 #include <cmath>
-#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -32,9 +32,11 @@ struct Pipeline {
   /// is infinite. Not called for formats without second level.
   float (*tensor_scale)(const Format& format, float amax);
   /// One code (a byte) per value, and the group's own.
-  void (*quantize)(const Format& format, float tensor_scale, std::span<const float> x, std::uint8_t* codes, GroupCodes& group);
+  void (*quantize)(const Format& format, float tensor_scale, std::span<const float> x, std::uint8_t* codes,
+                   GroupCodes& group);
   /// Values of a group's codes.
-  void (*dequantize)(const Format& format, float tensor_scale, std::span<const std::uint8_t> codes, GroupCodes group, float* y);
+  void (*dequantize)(const Format& format, float tensor_scale, std::span<const std::uint8_t> codes, GroupCodes group,
+                     float* y);
 };
 
 void fake(const Pipeline& pipeline, const Format& format, const Layout& layout, const float* x, float* y,
@@ -52,9 +54,17 @@ void fake(FakeGroup quantize, const Format& format, const Layout& layout, const 
 float amax_with_nan(std::span<const float> x);
 
 /// Options of a format that an implementation leaves open; all others must be those of one of its formats.
-enum Open : unsigned { kOpenNothing = 0, kOpenRule = 1, kOpenSecondLevel = 2, kOpenRounding = 4, kOpenGroup = 8, kOpenFlush = 16 };
+enum Open : unsigned {
+  kOpenNothing = 0,
+  kOpenRule = 1,
+  kOpenSecondLevel = 2,
+  kOpenRounding = 4,
+  kOpenGroup = 8,
+  kOpenFlush = 16
+};
 
-/// Errors, listing `formats`, unless `format` is one of them up to the open options. `detail` tells the values of these.
+/// Errors, listing `formats`, unless `format` is one of them up to the open options. `detail` tells the values of
+/// these.
 void require_one_of(const Format& format, std::string_view implementation, std::span<const std::string_view> formats,
                     unsigned open = kOpenNothing, std::string_view detail = {});
 

@@ -8,26 +8,40 @@
 namespace lowbit::like {
 
 // One line here and one in the table for each implementation; the definition lies in the file of its name.
+extern const Implementation kBitsandbytes;
+extern const Implementation kCompressedTensors;
 extern const Implementation kFpQuant;
 extern const Implementation kFpQuantSte;
+extern const Implementation kGfloat;
 extern const Implementation kGgml;
 extern const Implementation kGgmlAvx;
 extern const Implementation kIntVsFp;
 extern const Implementation kMicroxcaling;
 extern const Implementation kMicroxcalingCpp;
+extern const Implementation kModeloptExport;
+extern const Implementation kModeloptMxfp4;
+extern const Implementation kTorchao;
+extern const Implementation kTorchao018;
 extern const Implementation kTransformerEngine;
 
 namespace {
 
 const std::vector<const Implementation*>& table() {
   static const std::vector<const Implementation*> all = {
+      &kBitsandbytes,
+      &kCompressedTensors,
       &kFpQuant,
       &kFpQuantSte,
+      &kGfloat,
       &kGgml,
       &kGgmlAvx,
       &kIntVsFp,
       &kMicroxcaling,
       &kMicroxcalingCpp,
+      &kModeloptExport,
+      &kModeloptMxfp4,
+      &kTorchao,
+      &kTorchao018,
       &kTransformerEngine,
   };
   return all;
