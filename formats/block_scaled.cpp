@@ -1,7 +1,9 @@
 // Blocks of floats, symmetric integers and codebook values under one scale, with or without a second-level scale: MX,
 // NVFP4 and NVINT4, group, channel, tensor and tile formats, NF4.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "formats/block_quantizer.hpp"
 #include "formats/scale_rule.hpp"
@@ -63,7 +65,7 @@ class ScaledQuantizer final : public BlockQuantizer {
       return state;
     }
     state.step = static_cast<double>(scale) * (tensor_scale_ ? *tensor_scale_ : 1.0f);
-    state.divisor = tensor_scale_ ? scale * *tensor_scale_ : scale;
+    state.divisor = std::min(tensor_scale_ ? scale * *tensor_scale_ : scale, std::numeric_limits<float>::max());
     return state;
   }
 

@@ -70,6 +70,8 @@ class ShiftedQuantizer final : public BlockQuantizer {
       state.kind = GroupState::poisoned;
       return state;
     }
+    range.low += 0.0f;  // the order of zeros of both signs must not show in the stored minimum: it is +0
+    range.high += 0.0f;
     if (integer_zero()) range.low = std::min(range.low, 0.0f), range.high = std::max(range.high, 0.0f);
     const float extent = range.high - range.low;
     const bool halved = std::isinf(extent);
