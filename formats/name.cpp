@@ -75,9 +75,8 @@ Options merge(Options preset, const Options& user) {
 
 /// The element of a base that is no preset; int8_full is int8 with full.
 const Element& base_element(std::string_view base, Options& options) {
-  const Element* found = find_element(base);
-  if (!found) unknown_base(base);
-  if (!found->is_integer() || found->q_min == -found->q_max) return *found;
+  const Element& found = element(base);
+  if (!found.is_integer() || found.q_min == -found.q_max) return found;
   if (at(options, Slot::range)) {
     throw_error(ExitCode::usage, "{} and {}: the range is given twice", base, at(options, Slot::range)->text);
   }
@@ -95,10 +94,12 @@ std::vector<std::string> keys_of(const Options& options) {
 
 Format assemble(std::string_view text) {
   const Parts parts = split(text);
+  const Preset* preset = find_preset(parts.base);
+  if (!preset && !find_element(parts.base)) unknown_base(parts.base);
   Options user = parse_options(parts.options);
   Format format;
   Options options;
-  if (const Preset* preset = find_preset(parts.base)) {
+  if (preset) {
     format.preset = preset->name;
     const Parts expansion = split(preset->expansion);
     options = merge(parse_options(expansion.options), user);

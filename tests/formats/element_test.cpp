@@ -136,8 +136,8 @@ TEST_CASE("element names are unique and unknown ones are answered with the known
     element("e4m4");
     FAIL("accepted");
   } catch (const Error& error) {
-    CHECK_THAT(error.what(), Catch::Matchers::Contains("'e4m4'") && Catch::Matchers::Contains("did you mean 'e4m3'?") &&
-                                 Catch::Matchers::Contains("int8"));
+    const std::string message = error.what();
+    for (const char* part : {"'e4m4'", "did you mean 'e4m3'?", "int8"}) CHECK(message.find(part) != std::string::npos);
     CHECK(error.code() == ExitCode::usage);
   }
 }
