@@ -18,8 +18,10 @@ extern const Implementation kGgmlAvx;
 extern const Implementation kIntVsFp;
 extern const Implementation kMicroxcaling;
 extern const Implementation kMicroxcalingCpp;
+extern const Implementation kModeloptCuda;
 extern const Implementation kModeloptExport;
 extern const Implementation kModeloptMxfp4;
+extern const Implementation kModeloptTriton;
 extern const Implementation kTorchao;
 extern const Implementation kTorchao018;
 extern const Implementation kTransformerEngine;
@@ -38,8 +40,10 @@ const std::vector<const Implementation*>& table() {
       &kIntVsFp,
       &kMicroxcaling,
       &kMicroxcalingCpp,
+      &kModeloptCuda,
       &kModeloptExport,
       &kModeloptMxfp4,
+      &kModeloptTriton,
       &kTorchao,
       &kTorchao018,
       &kTransformerEngine,
