@@ -1,10 +1,12 @@
 // like=fp_quant, fp_quant_ste: the Quantizer class of IST-DASLab/FP-Quant with its min-max observer on float32 tensors.
 // Where it raises (a NaN, an all-zero or infinite tensor under nvfp4) its arithmetic is simply carried on here.
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
 #include "formats/codec.hpp"
+#include "formats/error.hpp"
 #include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
@@ -42,15 +44,16 @@ float global_scale(float tensor_amax) {
   return kMaxE4m3 * kMaxE2m1 * reciprocal(tensor_amax);
 }
 
-/// cast_to_eBm0: 2^(floor(log2) - 2) over 3/4.
-float power_scale(float amax) {
-  const float exponent =
-      floor_log2f(amax < std::numeric_limits<float>::min() ? std::numeric_limits<float>::min() : amax);
-  return power_of_two(clamp_or_nan(exponent, -127, 127) - 2) / 0.75f;
+/// cast_to_eBm0: the exponent of 2^(e - 2) over 3/4.
+float power_exponent(float amax) {
+  constexpr float kMinNormal = std::numeric_limits<float>::min();
+  return clamp_or_nan(floor_log2f(amax < kMinNormal ? kMinNormal : amax), -127, 127);
+}
+float power_scale(float exponent) {
+  return power_of_two(exponent - 2) / 0.75f;
 }
 
-float e4m3_scale(float scale, float tensor_amax) {
-  const float global = global_scale(tensor_amax);
+float e4m3_scale(float scale, float global) {
   const float wanted = clamp_or_nan(scale * global, -kMaxE4m3, kMaxE4m3);
   if (std::isnan(wanted)) return wanted;
   return round_to(element("e4m3"), wanted) * reciprocal(global);
@@ -60,7 +63,7 @@ float e4m3_scale(float scale, float tensor_amax) {
 struct Parameters {
   float scale, zero;
 };
-Parameters parameters(const Format& format, float tensor_amax, std::span<const float> x) {
+Parameters parameters(const Format& format, float global, std::span<const float> x) {
   const Range range = range_of(x);
   const float steps = format.element->is_float() ? 2 * kMaxE2m1 : static_cast<float>((1 << format.element->bits) - 1);
   float scale, zero = 0;
@@ -70,8 +73,8 @@ Parameters parameters(const Format& format, float tensor_amax, std::span<const f
     scale = (range.max - range.min) / steps;
     zero = -std::nearbyint(range.min / scale);  // NaN or Inf for a constant group, as in the original
   }
-  if (format.second_level != SecondLevel::none) scale = e4m3_scale(scale, tensor_amax);
-  if (format.scale_element->kind == ElementKind::exponent) scale = power_scale(kMaxE2m1 * scale);
+  if (format.second_level != SecondLevel::none) scale = e4m3_scale(scale, global);
+  if (format.scale_element->kind == ElementKind::exponent) scale = power_scale(power_exponent(kMaxE2m1 * scale));
   return {scale == 0 ? 1.0f : scale, zero};
 }
 
@@ -80,17 +83,24 @@ float cast_to_fp4(float x) {
   return std::isnan(x) ? x : round_to(element("e2m1"), std::abs(x)) * sign_of(x);
 }
 
-float round_trip(const Format& format, const Parameters& p, float x) {
-  if (format.element->is_float()) return cast_to_fp4(x / p.scale) * p.scale;
+/// quantize(): the value on the grid of the element, before the scale.
+float on_grid(const Format& format, const Parameters& p, float x) {
+  if (format.element->is_float()) return cast_to_fp4(x / p.scale);
   const int levels = 1 << format.element->bits;
   const bool is_symmetric = format.zero_point == ZeroPoint::none;
   const float min = static_cast<float>(is_symmetric ? -levels / 2 : 0);
   const float max = static_cast<float>(is_symmetric ? levels / 2 - 1 : levels - 1);
-  return (clamp_or_nan(std::nearbyint(x / p.scale + p.zero), min, max) - p.zero) * p.scale;
+  return clamp_or_nan(std::nearbyint(x / p.scale + p.zero), min, max);
+}
+
+/// dequantize().
+float round_trip(const Format& format, const Parameters& p, float x) {
+  const float q = on_grid(format, p, x);
+  return format.element->is_float() ? q * p.scale : (q - p.zero) * p.scale;
 }
 
 void quantize_group(const Format& format, float tensor_amax, std::span<const float> x, float* y) {
-  const Parameters p = parameters(format, tensor_amax, x);
+  const Parameters p = parameters(format, global_scale(tensor_amax), x);
   for (std::size_t i = 0; i < x.size(); ++i) {
     float value = round_trip(format, p, x[i]);
     if (format.like == "fp_quant_ste") value = x[i] + (value - x[i]);
@@ -101,6 +111,63 @@ void quantize_group(const Format& format, float tensor_amax, std::span<const flo
 void fake_tensor(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
   if (format.group == GroupKind::size) require_whole_groups(format, layout, format.group_size);
   fake(quantize_group, format, layout, x, y, context);
+}
+
+// The split form is what its export writes: pack_fp4_to_uint8, which gives every zero code 8, and scales times the
+// global scale (3 for mxfp4) in the scale's format.
+
+float tensor_scale(const Format&, float amax) {
+  return global_scale(amax);
+}
+
+std::uint32_t scale_code(const Format& format, float global, float scale) {
+  if (format.scale_element->kind == ElementKind::exponent)
+    return std::isnan(scale) ? 0xFFu : static_cast<std::uint32_t>(std::ilogb(scale * 3) + 127);
+  if (format.second_level == SecondLevel::none) return std::bit_cast<std::uint32_t>(scale);
+  return lowbit::encode(*format.scale_element, scale * global);
+}
+
+std::uint8_t code_of(const Format& format, float q) {
+  if (format.element->is_integer()) return static_cast<std::uint8_t>(std::isnan(q) ? 0 : static_cast<int>(q));
+  constexpr std::uint8_t kZero = 8;
+  return q == 0 ? kZero : static_cast<std::uint8_t>(lowbit::encode(*format.element, q));
+}
+
+void quantize_codes(const Format& format, float global, std::span<const float> x, std::uint8_t* codes,
+                    GroupCodes& group) {
+  const Parameters p = parameters(format, global, x);
+  group.scale = scale_code(format, global, p.scale);
+  for (std::size_t i = 0; i < x.size(); ++i) codes[i] = code_of(format, on_grid(format, p, x[i]));
+}
+
+void dequantize_codes(const Format& format, float global, std::span<const std::uint8_t> codes, GroupCodes group,
+                      float* y) {
+  const bool is_power = format.scale_element->kind == ElementKind::exponent;
+  const float stored = lowbit::decode(*format.scale_element, group.scale);
+  const float scale = is_power ? power_scale(static_cast<float>(static_cast<int>(group.scale) - 127))
+                      : format.second_level == SecondLevel::none ? stored
+                                                                 : stored * reciprocal(global);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const bool is_float = format.element->is_float();
+    const float q = is_float ? lowbit::decode(*format.element, codes[i] & 0xFu)
+                             : static_cast<float>(static_cast<std::int8_t>(codes[i]));
+    const float value = q * (is_power && group.scale == 0xFF ? canonical_nan() : scale);
+    y[i] = std::isnan(value) ? canonical_nan() : value;
+  }
+}
+
+constexpr Pipeline kPipeline{tensor_scale, quantize_codes, dequantize_codes};
+
+Quantized encode_tensor(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
+  if (format.zero_point != ZeroPoint::none)
+    throw_error(ExitCode::usage,
+                "like=fp_quant: asym has no codes, its zero points are floats of any size, NaN for a constant group");
+  if (format.group == GroupKind::size) require_whole_groups(format, layout, format.group_size);
+  return encode(kPipeline, format, layout, x, context);
+}
+
+void decode_tensor(const Quantized& quantized, float* y) {
+  decode(kPipeline, quantized, y);
 }
 
 void resolve(Format& format, std::span<const std::string> given) {
@@ -124,8 +191,8 @@ const Implementation kFpQuant = {
     .formats = kFormats,
     .resolve = resolve,
     .fake = fake_tensor,
-    .encode = nullptr,
-    .decode = nullptr};
+    .encode = encode_tensor,
+    .decode = decode_tensor};
 
 extern const Implementation kFpQuantSte;
 const Implementation kFpQuantSte = {

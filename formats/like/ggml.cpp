@@ -17,14 +17,14 @@ constexpr auto kPow2 = IntegerRange::pow2;
 
 // clang-format off
 constexpr std::array<GgmlType, 8> kTypes = {{
-    {"q4_0",  "int4",             false, "fp16",  32,  32,  kPow2,      ggml_quantize_signed,  ggml_dequantize_linear},
-    {"q4_1",  "int4",             true,  "fp16",  32,  32,  kSymmetric, ggml_quantize_minimum, ggml_dequantize_linear},
-    {"q5_0",  "int5",             false, "fp16",  32,  32,  kPow2,      ggml_quantize_signed,  ggml_dequantize_linear},
-    {"q5_1",  "int5",             true,  "fp16",  32,  32,  kSymmetric, ggml_quantize_minimum, ggml_dequantize_linear},
-    {"q8_0",  "int8",             false, "fp16",  32,  32,  kSymmetric, ggml_quantize_q8_0,    ggml_dequantize_linear},
-    {"tq2_0", "ternary_codebook", false, "fp16",  256, 256, kSymmetric, ggml_quantize_ternary, ggml_dequantize_linear},
-    {"mxfp4", "e2m1",             false, "e8m0",  32,  32,  kSymmetric, ggml_quantize_mxfp4,   ggml_dequantize_mxfp4},
-    {"nvfp4", "e2m1",             false, "ue4m3", 16,  16,  kSymmetric, ggml_quantize_nvfp4,   ggml_dequantize_nvfp4},
+    {"q4_0",  "int4",             false, "fp16",  32,  32,  kPow2,      Rounding::rna,  ggml_quantize_signed,  ggml_dequantize_linear},
+    {"q4_1",  "int4",             true,  "fp16",  32,  32,  kSymmetric, Rounding::rna,  ggml_quantize_minimum, ggml_dequantize_linear},
+    {"q5_0",  "int5",             false, "fp16",  32,  32,  kPow2,      Rounding::rna,  ggml_quantize_signed,  ggml_dequantize_linear},
+    {"q5_1",  "int5",             true,  "fp16",  32,  32,  kSymmetric, Rounding::rna,  ggml_quantize_minimum, ggml_dequantize_linear},
+    {"q8_0",  "int8",             false, "fp16",  32,  32,  kSymmetric, Rounding::rna,  ggml_quantize_q8_0,    ggml_dequantize_linear},
+    {"tq2_0", "ternary_codebook", false, "fp16",  256, 256, kSymmetric, Rounding::rna,  ggml_quantize_ternary, ggml_dequantize_linear},
+    {"mxfp4", "e2m1",             false, "e8m0",  32,  32,  kSymmetric, Rounding::rtsm, ggml_quantize_mxfp4,   ggml_dequantize_mxfp4},
+    {"nvfp4", "e2m1",             false, "ue4m3", 16,  16,  kSymmetric, Rounding::rtsm, ggml_quantize_nvfp4,   ggml_dequantize_nvfp4},
 }};
 // clang-format on
 constexpr std::array<std::string_view, 8> kFormats = {"q4_0", "q4_1",  "q5_0",  "q5_1",
@@ -70,6 +70,8 @@ Format format_of(const GgmlType& type, const Format& format) {
     only.zero_element = &element("fp16");
   }
   only.range = type.range;
+  only.conversion.rounding = format.like == "ggml_avx" ? Rounding::rne : type.rounding;
+  only.nan = NanPolicy::ignore;  // maxima skip a NaN
   only.like = format.like;
   only.preset = format.preset;
   return only;
@@ -99,8 +101,10 @@ void resolve_as(Format& format, std::span<const std::string> given, std::span<co
       return;
     }
   }
-  throw_error(ExitCode::usage, "like={} does not have this; it has {} without further options", format.like,
-              fmt::join(formats, ", "));
+  Format asked = format;
+  asked.like.clear();
+  throw_error(ExitCode::usage, "like={} does not have '{}'; it has {} without further options", format.like,
+              long_form(asked), fmt::join(formats, ", "));
 }
 
 void resolve(Format& format, std::span<const std::string> given) {

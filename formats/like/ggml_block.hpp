@@ -17,6 +17,7 @@ struct GgmlType {
   std::size_t group;         ///< values that share a scale
   std::size_t row_multiple;  ///< rows are whole blocks (NVFP4: sub-blocks, which do not depend on each other)
   IntegerRange range;
+  Rounding rounding;              ///< how codes are rounded; rna also stands for Q4 and Q5, whose halves go up
   void (*quantize)(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group);
   void (*dequantize)(const Format& format, float, std::span<const std::uint8_t> codes, GroupCodes group, float* y);
 };
