@@ -121,8 +121,7 @@ float tensor_scale(const Format&, float amax) {
 }
 
 std::uint32_t scale_code(const Format& format, float global, float scale) {
-  if (format.scale_element->kind == ElementKind::exponent)
-    return std::isnan(scale) ? 0xFFu : static_cast<std::uint32_t>(std::ilogb(scale * 3) + 127);
+  if (format.scale_element->kind == ElementKind::exponent) return lowbit::encode(*format.scale_element, scale * 3);
   if (format.second_level == SecondLevel::none) return std::bit_cast<std::uint32_t>(scale);
   return lowbit::encode(*format.scale_element, scale * global);
 }
