@@ -1,5 +1,5 @@
-// Every block format against an oracle in exact rationals (scripts/oracle/blocks.py): split form and values, each on its
-// own.
+// Every block format against an oracle in exact rationals (scripts/oracle/blocks.py): split form and values, each on
+// its own.
 #include <bit>
 #include <fstream>
 #include <map>
@@ -116,6 +116,9 @@ TEST_CASE("Block formats give the oracle's codes and values", "[block][oracle]")
       std::vector<float> fake(all[i].x.size()), decoded(fake.size());
       fake_quantize_ref(format, layout, all[i].x.data(), fake.data(), kContext);
       decode_ref(q, decoded.data());
+      std::vector<float> entry(fake.size());
+      fake_quantize(format, layout, all[i].x.data(), entry.data(), kContext);
+      CHECK(digest(entry) == digit8(row.at(2), i));
       CHECK(digest(q) == digit8(row[1], i));
       CHECK(digest(fake) == digit8(row.at(2), i));
       CHECK(digest(decoded) == digit8(row[2], i));
