@@ -49,8 +49,8 @@ struct FormatFacts {
 struct Domain {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices;                             ///< not empty: texts must be one of these
-  std::function<std::string(const std::string&)> canonical;     ///< checks a text (Error) and returns its canonical form
+  std::vector<std::string> choices{};                            ///< not empty: texts must be one of these
+  std::function<std::string(const std::string&)> canonical{};   ///< checks a text (Error) and returns its canonical form
   FormatFacts (*format_facts)(const std::string&) = nullptr;    ///< set where the texts are names of formats
 };
 Domain at_least(double min);

@@ -21,17 +21,17 @@ struct Interval {
 /// A published number, or a band that a number must fall into.
 struct Reference {
   std::string quantity;            ///< its name: the row of the same quantity is compared with it
-  std::optional<double> value;     ///< as printed; none where only a band is known
-  std::string source;              ///< "arXiv:2510.25602, Table 2"
-  std::optional<Interval> band;    ///< accepted values; without it the verdict is no_band
+  std::optional<double> value{};     ///< as printed; none where only a band is known
+  std::string source{};              ///< "arXiv:2510.25602, Table 2"
+  std::optional<Interval> band{};    ///< accepted values; without it the verdict is no_band
   std::string unit = "1";
-  std::string note;                ///< how it was read off, or why it cannot be recomputed
+  std::string note{};                ///< how it was read off, or why it cannot be recomputed
 };
 
 /// Published numbers in long form, for overlays in figures: columns of equal length, stored as they are.
 struct ReferenceTable {
   std::string name;
-  std::string source;
+  std::string source{};
   std::vector<std::pair<std::string, std::vector<Value>>> columns;
 };
 
@@ -41,14 +41,14 @@ struct ReferenceTable {
 struct Row {
   std::string quantity;
   double ours = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not run
-  std::optional<Interval> interval;                        ///< 95 % interval
+  std::optional<Interval> interval{};                        ///< 95 % interval
   bool exact = false;
-  std::string note;
-  std::optional<double> reference;
-  std::string source;
-  std::optional<Interval> band;
-  std::string figure;  ///< filled by the runner
-  std::string unit;    ///< of the Reference, or given
+  std::string note{};
+  std::optional<double> reference{};
+  std::string source{};
+  std::optional<Interval> band{};
+  std::string figure{};  ///< filled by the runner
+  std::string unit{};    ///< of the Reference, or given
 };
 
 enum class Verdict { within, outside, no_band, not_run };

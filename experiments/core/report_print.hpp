@@ -1,0 +1,24 @@
+// Results on stdout: tables for people, JSON and CSV for programs.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "experiments/core/runner.hpp"
+
+namespace lowbit {
+
+/// Report rows of one figure as an aligned table, and where its file is.
+std::string text_report(const RunResult& result);
+/// {"schema": 1, "results": [{experiment, file, outcome, points, computed, seconds}], "rows": [...]}: rows as in
+/// report.json of `scripts/reproduce`.
+std::string json_report(const std::vector<RunResult>& results);
+/// The rows as CSV with a header line; empty fields for what is absent.
+std::string csv_report(const std::vector<RunResult>& results);
+/// One field of CSV (RFC 4180): quoted where it must be.
+std::string csv_field(const std::string& text);
+/// Six significant digits; "" for NaN.
+std::string short_number(double v);
+/// Every digit that reads back to the same double; "" for NaN.
+std::string exact_number(double v);
+
+}  // namespace lowbit

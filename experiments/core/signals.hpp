@@ -1,0 +1,16 @@
+// SIGTERM, SIGUSR1 and SIGINT ask a run to finish the points it is at and stop.
+#pragma once
+
+namespace lowbit {
+
+/// Installs the handlers (a second SIGINT ends the program at once) and ignores SIGXFSZ and SIGPIPE, whose cause then
+/// shows as the error of a write.
+void watch_signals();
+/// Number of the signal that has asked to stop, 0 if none has.
+int stop_signal();
+/// Exit code after that signal: 130 for SIGINT, 75 (requeue me) for the others.
+int stop_exit_code();
+/// As if that signal had come, 0 forgets it; for tests.
+void set_stop_signal(int signal);
+
+}  // namespace lowbit
