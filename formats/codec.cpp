@@ -15,29 +15,38 @@ std::uint64_t sr_threshold(std::uint64_t remainder, int drop) {
   return drop - 32 >= 64 ? 1 : ((remainder - 1) >> (drop - 32)) + 1;  // ceil
 }
 
-/// significand / 2^drop rounded to an integer, drop >= 0. The parity that rne looks at is that of the integer.
-std::uint64_t round_shift(std::uint64_t significand, int drop, Rounding rounding, std::uint32_t word) {
-  if (drop == 0) return significand;
-  if (rounding == Rounding::sr) {
-    const std::uint64_t kept = drop >= 64 ? 0 : significand >> drop;
-    const std::uint64_t remainder = drop >= 64 ? significand : significand & ((std::uint64_t{1} << drop) - 1);
-    return kept + (word < sr_threshold(remainder, drop) ? 1 : 0);
-  }
-  if (drop > 60) return 0;  // a significand has 53 bits: less than a half
-  const std::uint64_t half = std::uint64_t{1} << (drop - 1);
+/// Stochastic part of round_shift.
+std::uint64_t draw_shift(std::uint64_t significand, int drop, std::uint32_t word) {
+  const std::uint64_t kept = drop >= 64 ? 0 : significand >> drop;
+  const std::uint64_t remainder = drop >= 64 ? significand : significand & ((std::uint64_t{1} << drop) - 1);
+  return kept + (word < sr_threshold(remainder, drop) ? 1 : 0);
+}
+
+/// What is added before the bits below the last place are dropped, so that a carry rounds up: from a half on (rna),
+/// from more than a half on (rtsm), the latter or a half with an odd last place (rne), never (rtz).
+template <class Integer>
+inline Integer carry_in(Integer last_place, Integer half, Rounding rounding) {
   switch (rounding) {
     case Rounding::rne:
-      return (significand + (half - 1) + ((significand >> drop) & 1)) >> drop;
+      return half - 1 + last_place;
     case Rounding::rna:
-      return (significand + half) >> drop;
+      return half;
     case Rounding::rtsm:
-      return (significand + (half - 1)) >> drop;
+      return half - 1;
     default:
-      return significand >> drop;
+      return 0;
   }
 }
 
-std::uint32_t signed_code(const Element& element, std::uint32_t magnitude, bool negative) {
+/// significand / 2^drop rounded to an integer, drop >= 0. The parity that rne looks at is that of the integer.
+inline std::uint64_t round_shift(std::uint64_t significand, int drop, Rounding rounding, std::uint32_t word) {
+  if (drop == 0) return significand;
+  if (rounding == Rounding::sr) return draw_shift(significand, drop, word);
+  if (drop > 60) return 0;  // a significand has 53 bits: less than a half
+  return (significand + carry_in(significand >> drop & 1, std::uint64_t{1} << (drop - 1), rounding)) >> drop;
+}
+
+inline std::uint32_t signed_code(const Element& element, std::uint32_t magnitude, bool negative) {
   if (!negative || (magnitude == 0 && !element.has_negative_zero())) return magnitude;
   return magnitude | element.sign_bit();
 }
@@ -47,7 +56,8 @@ std::uint32_t overflow_code(const Element& element, bool negative) {
   return element.has_infinity() ? signed_code(element, element.max_code() + 1, negative) : element.nan_code();
 }
 
-std::uint32_t encode_floating(const Element& element, const Unpacked& x, Conversion conversion, std::uint32_t word) {
+inline std::uint32_t encode_floating(const Element& element, const Unpacked& x, Conversion conversion,
+                                     std::uint32_t word) {
   const std::uint32_t max_code = element.max_code();
   const bool saturates = conversion.overflow == Overflow::sat || element.non_finite == NonFinite::none;
   // 1. Zero and Inf.
@@ -60,7 +70,7 @@ std::uint32_t encode_floating(const Element& element, const Unpacked& x, Convers
   //    multiple added to the exponent field is the code, since a carry out of the mantissa is the next exponent. The
   //    exponent is taken as unbounded above: codes past max_code are the values that would follow.
   const int emin = 1 - element.bias;
-  const int e = x.floor_log2();
+  const int e = x.log2;
   const int binade = e < emin ? emin : e;
   const int drop = binade - element.mantissa_bits - x.exponent;
   const std::uint64_t field = static_cast<std::uint64_t>(binade - emin) << element.mantissa_bits;
@@ -88,7 +98,7 @@ std::uint32_t encode_exponent(const Element& element, const Unpacked& x, Convers
   const bool saturates = conversion.overflow == Overflow::sat;
   if (x.kind == FloatClass::zero || x.negative) return element.nan_code();
   if (x.kind == FloatClass::infinite) return saturates ? element.max_code() : element.nan_code();
-  const int e = x.floor_log2();
+  const int e = x.log2;
   const int code = e + element.bias;
   if (code < 0) return 0;
   if (code > max_code)
@@ -108,7 +118,7 @@ std::uint32_t encode_exponent(const Element& element, const Unpacked& x, Convers
 std::uint32_t encode_integer(const Element& element, const Unpacked& x, Rounding rounding, std::uint32_t word) {
   const std::uint64_t limit = static_cast<std::uint64_t>(x.negative ? -element.q_min : element.q_max);
   std::uint64_t magnitude = 0;
-  if (x.kind == FloatClass::infinite || (x.kind == FloatClass::finite && x.floor_log2() >= element.bits)) {
+  if (x.kind == FloatClass::infinite || (x.kind == FloatClass::finite && x.log2 >= element.bits)) {
     magnitude = limit;
   } else if (x.kind == FloatClass::finite) {
     magnitude = round_shift(x.significand, -x.exponent, rounding, word);
@@ -117,6 +127,24 @@ std::uint32_t encode_integer(const Element& element, const Unpacked& x, Rounding
   const std::uint32_t mask = (1u << element.bits) - 1;
   const auto code = static_cast<std::uint32_t>(magnitude);
   return (x.negative ? 0u - code : code) & mask;
+}
+
+constexpr std::uint32_t kNotInRange = 0xFFFFFFFF;
+
+/// The common case of encode_floating on the bits of a float, and faster: x in the normal range of a signed
+/// element before and after rounding, nothing drawn. kNotInRange otherwise.
+inline std::uint32_t encode_in_range(const Element& element, std::uint32_t bits, Rounding rounding) {
+  const int drop = 23 - element.mantissa_bits;
+  if (!element.is_float() || !element.is_signed || rounding == Rounding::sr || drop == 0) return kNotInRange;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFF;
+  const std::uint32_t min_normal = static_cast<std::uint32_t>(128 - element.bias) << 23;
+  if (magnitude < min_normal || magnitude >= 0x7F800000) return kNotInRange;
+  // A float and the element differ in the bias and in the width of the mantissa: round, shift, rebias.
+  const std::uint32_t rounded = magnitude + carry_in(magnitude >> drop & 1, std::uint32_t{1} << (drop - 1), rounding);
+  const std::uint32_t code =
+      (rounded >> drop) - (static_cast<std::uint32_t>(127 - element.bias) << element.mantissa_bits);
+  if (code > element.max_code()) return kNotInRange;
+  return code | bits >> 31 << (element.bits - 1);
 }
 
 template <class Float>
@@ -136,7 +164,7 @@ std::uint32_t encode_any(const Element& element, Float value, Conversion convers
   return encode_codebook(element, value, conversion.rounding, word);
 }
 
-float decode_floating(const Element& element, std::uint32_t code) {
+inline float decode_floating(const Element& element, std::uint32_t code) {
   const std::uint32_t sign = element.is_signed ? code & element.sign_bit() : 0;
   const std::uint32_t magnitude = code & ~sign;
   // 1. NaN and Inf.
@@ -191,7 +219,8 @@ float decode(const Element& element, std::uint32_t code) {
 }
 
 std::uint32_t encode(const Element& element, float x, Conversion conversion, std::uint32_t word) {
-  return encode_any(element, x, conversion, word);
+  const std::uint32_t code = encode_in_range(element, std::bit_cast<std::uint32_t>(x), conversion.rounding);
+  return code != kNotInRange ? code : encode_any(element, x, conversion, word);
 }
 
 std::uint32_t encode(const Element& element, double x, Conversion conversion, std::uint32_t word) {
@@ -199,11 +228,11 @@ std::uint32_t encode(const Element& element, double x, Conversion conversion, st
 }
 
 float round_to(const Element& element, float x, Conversion conversion, std::uint32_t word) {
-  return decode(element, encode_any(element, x, conversion, word));
+  return decode(element, encode(element, x, conversion, word));
 }
 
 float round_to(const Element& element, double x, Conversion conversion, std::uint32_t word) {
-  return decode(element, encode_any(element, x, conversion, word));
+  return decode(element, encode(element, x, conversion, word));
 }
 
 }  // namespace lowbit

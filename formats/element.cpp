@@ -30,39 +30,13 @@ double smallest_positive(std::span<const float> values) {
 
 }  // namespace
 
-bool Element::has_nan() const {
-  return kind == ElementKind::exponent || (is_float() && non_finite != NonFinite::none);
-}
-
-bool Element::has_infinity() const {
-  return is_float() && non_finite == NonFinite::ieee;
-}
-
-bool Element::has_negative_zero() const {
-  if (is_float()) return is_signed && non_finite != NonFinite::fnuz;
+bool Element::codebook_has_negative_zero() const {
   return std::any_of(codebook.begin(), codebook.end(), [](float value) { return value == 0 && std::signbit(value); });
 }
 
-std::uint32_t Element::max_code() const {
-  switch (kind) {
-    case ElementKind::exponent:
-      return (1u << bits) - 2;
-    case ElementKind::integer:
-      return static_cast<std::uint32_t>(q_max);
-    case ElementKind::codebook:
-      return codebook_argmax(codebook);
-    case ElementKind::floating:
-      break;
-  }
-  const std::uint32_t all_ones = (1u << (exponent_bits + mantissa_bits)) - 1;
-  switch (non_finite) {
-    case NonFinite::ieee:
-      return all_ones - (1u << mantissa_bits);
-    case NonFinite::fn:
-      return all_ones - 1;
-    default:
-      return all_ones;
-  }
+std::uint32_t Element::other_max_code() const {
+  if (kind == ElementKind::exponent) return (1u << bits) - 2;
+  return kind == ElementKind::integer ? static_cast<std::uint32_t>(q_max) : codebook_argmax(codebook);
 }
 
 std::uint32_t Element::nan_code() const {

@@ -34,14 +34,16 @@ struct Element {
   NonFinite non_finite;
   int q_min, q_max;                 ///< integer: range of codes that an encoder emits
   std::span<const float> codebook;  ///< codebook: value of each code
-  bool ties_down;                   ///< codebook: rne gives a value on a midpoint to the lower neighbour, not to the one nearer zero
-  std::string_view source;          ///< specification and section
+  bool ties_down;  ///< codebook: rne gives a value on a midpoint to the lower neighbour, not to the one nearer zero
+  std::string_view source;  ///< specification and section
 
   bool is_float() const { return kind == ElementKind::floating; }
   bool is_integer() const { return kind == ElementKind::integer; }
-  bool has_nan() const;
-  bool has_infinity() const;
-  bool has_negative_zero() const;
+  bool has_nan() const { return kind == ElementKind::exponent || (is_float() && non_finite != NonFinite::none); }
+  bool has_infinity() const { return is_float() && non_finite == NonFinite::ieee; }
+  bool has_negative_zero() const {
+    return is_float() ? is_signed && non_finite != NonFinite::fnuz : codebook_has_negative_zero();
+  }
   /// Largest finite value (the symmetric Q for an integer).
   double max() const;
   /// Smallest finite value (2^-127 for E8M0, 0 for UE4M3, q_min for an integer).
@@ -52,10 +54,19 @@ struct Element {
   double min_subnormal() const;  ///< smallest positive value
   std::uint32_t code_count() const { return bits >= 32 ? 0u : 1u << bits; }
   std::uint32_t sign_bit() const { return 1u << (bits - 1); }  ///< floating and signed only
-  std::uint32_t max_code() const;  ///< code of max()
+  /// Code of max(). Inline for floats: every conversion asks.
+  std::uint32_t max_code() const {
+    if (!is_float()) return other_max_code();
+    const std::uint32_t all_ones = (1u << (exponent_bits + mantissa_bits)) - 1;
+    return all_ones - (non_finite == NonFinite::ieee ? 1u << mantissa_bits : non_finite == NonFinite::fn ? 1u : 0u);
+  }
   /// Code that a NaN is encoded as: the quiet NaN of IEEE-like elements (only the top mantissa bit set), the NaN of the
   /// others; without a NaN +max (floating), 0 (integer) or the code of zero (codebook).
   std::uint32_t nan_code() const;
+
+ private:
+  std::uint32_t other_max_code() const;
+  bool codebook_has_negative_zero() const;
 };
 
 /// All rows: floats, E8M0, integers (symmetric, full range), codebooks.

@@ -14,9 +14,7 @@ struct Unpacked {
   bool negative;
   std::uint64_t significand;
   int exponent;
-
-  /// floor(log2 |x|), from the bits; finite and non-zero only.
-  int floor_log2() const { return exponent + std::bit_width(significand) - 1; }
+  int log2;  ///< floor(log2 |x|), from the bits
 };
 
 template <class Float>
@@ -30,9 +28,13 @@ inline Unpacked unpack(Float x) {
   const bool negative = bits >> (sizeof(Bits) * 8 - 1);
   const Bits mantissa = bits & ((Bits{1} << kMantissa) - 1);
   const int field = static_cast<int>((bits >> kMantissa) & kFieldMask);
-  if (field == static_cast<int>(kFieldMask)) return {mantissa ? FloatClass::nan : FloatClass::infinite, negative, 0, 0};
-  if (field == 0) return {mantissa ? FloatClass::finite : FloatClass::zero, negative, mantissa, 1 - kBias - kMantissa};
-  return {FloatClass::finite, negative, mantissa | (Bits{1} << kMantissa), field - kBias - kMantissa};
+  if (field == static_cast<int>(kFieldMask)) {
+    return {mantissa ? FloatClass::nan : FloatClass::infinite, negative, 0, 0, 0};
+  }
+  const int last = (field == 0 ? 1 : field) - kBias - kMantissa;  // exponent of the last place
+  if (field != 0) return {FloatClass::finite, negative, mantissa | (Bits{1} << kMantissa), last, last + kMantissa};
+  return {mantissa ? FloatClass::finite : FloatClass::zero, negative, mantissa, last,
+          last + static_cast<int>(std::bit_width(mantissa)) - 1};
 }
 
 /// 2^exponent as a float: exact for -149..127, subnormals included.
