@@ -13,7 +13,7 @@ which the original is undefined by class 0.
   0-3  sum of the four 16-bit halves of w0, w1 less 131070, times 2^(B0 % 41 - 36)
   4-5  the same times 2^(B0 % 200 - 126)
   6    powers of two +-64 ulp: bits ((64 + w0 % 128) << 23) + w1 % 129 - 64, sign = bit 31 of w1
-  7    the same with one exponent field, 1 + B0 % 253, in the whole block
+  7    the same with one exponent field, low + B0 % (254 - low), in the whole block (low = 1 unless the row says more)
   8    any finite normal: exponent field 1 + w1 % 254, mantissa and sign from w0
   9    subnormals: (w0 & 0x7FFFFF) >> (w1 % 25), sign = bit 31 of w0
   10   zeros of either sign (bit 31 of w0)
@@ -24,7 +24,7 @@ which the original is undefined by class 0.
   15   as 8 (as 0 in tensors) with FLT_MAX there, sign = bit 31 of B1
 
 File: gzip of lines "# key: value"; then for each row
-  row <format> group=G blocks=N [tensor=T] [exclude=c,c] [tail=K] [run=no]
+  row <format> group=G blocks=N [tensor=T] [exclude=c,c] [low=E] [tail=K] [run=no]
   digest <kind> <16 hex digits for each 256 consecutive blocks>
   block <index> <kind> <bits in hex>...
 kinds: input (once for all rows of a file that have the same input), fake (values), decode (values that the implementation decodes from its codes, where that is not fake), codes,
@@ -81,12 +81,12 @@ def _any_normal(w0, w1):
     return (w0 & np.uint32(0x807FFFFF)) | ((np.uint32(1) + w1 % np.uint32(254)) << np.uint32(23))
 
 
-def _class_bits(kind, w0, w1, b0):
+def _class_bits(kind, w0, w1, b0, low):
     u, sign = np.uint32, np.uint32(0x80000000)
     if kind in (4, 5):
         return _ordinary(w0, w1, (b0 % u(200)).astype(np.int64) - 126)
     if kind in (6, 7):
-        field = u(64) + w0 % u(128) if kind == 6 else u(1) + b0 % u(253) + u(0) * w0
+        field = u(64) + w0 % u(128) if kind == 6 else u(low) + b0 % u(254 - low) + u(0) * w0
         return ((field << u(23)) + w1 % u(129) - u(64)) | (w1 & sign)
     if kind == 8:
         return _any_normal(w0, w1)
@@ -115,7 +115,7 @@ def block_classes(blocks, tensor=0, exclude=()):
     return kind, special & (kind >= 13)
 
 
-def inputs(group, blocks=1 << 16, tensor=0, exclude=()):
+def inputs(group, blocks=1 << 16, tensor=0, exclude=(), low=1):
     """float32 [blocks, group] of the classes above."""
     w = words("like_inputs", 2 * blocks * group).reshape(blocks, group, 2)
     block_words = words("like_inputs/block", 2 * blocks).reshape(blocks, 2)
@@ -126,7 +126,7 @@ def inputs(group, blocks=1 << 16, tensor=0, exclude=()):
         if not rows.size:
             continue
         base = kind if kind < 13 else 8 if kind == 15 and not tensor else 0
-        out[rows] = _class_bits(base, w[rows, :, 0], w[rows, :, 1], block_words[rows, :1])
+        out[rows] = _class_bits(base, w[rows, :, 0], w[rows, :, 1], block_words[rows, :1], low)
         rows = rows[special[rows]]
         b1 = block_words[rows, 1]
         value = {13: np.uint32(0x7FC00000), 14: np.uint32(0x7F800000), 15: np.uint32(0x7F7FFFFF)}.get(kind, np.uint32(0))
@@ -166,18 +166,19 @@ class VectorFile:
         self.name, self.lines = name, [f"# {key}: {value}" for key, value in header.items()]
         self.inputs_shown = set()
 
-    def row(self, name, group, outputs, blocks=1 << 16, tensor=0, exclude=(), tail=0, run=True, show=None):
+    def row(self, name, group, outputs, blocks=1 << 16, tensor=0, exclude=(), low=1, tail=0, run=True, show=None):
         """Adds a row. outputs: {kind: array}: fake and decode float32 values in input order, codes uint8, scales and
         zeros uint32 or float32, one a block, tensor float32, one a tensor."""
         text = f"row {name} group={group} blocks={blocks}"
         text += f" tensor={tensor}" if tensor else ""
         text += " exclude=" + ",".join(map(str, exclude)) if exclude else ""
+        text += f" low={low}" if low > 1 else ""
         text += f" tail={tail}" if tail else ""
         self.lines.append(text + ("" if run else " run=no"))
         data = {kind: self._bits(kind, value, tensor) for kind, value in outputs.items()}
-        if (key := (group, blocks, tensor, tuple(exclude), tail)) not in self.inputs_shown:
+        if (key := (group, blocks, tensor, tuple(exclude), low, tail)) not in self.inputs_shown:
             self.inputs_shown.add(key)
-            x = inputs(group, blocks, tensor, exclude)
+            x = inputs(group, blocks, tensor, exclude, low)
             x = x.reshape(-1, group * (tensor or blocks))[:, :-tail] if tail else x
             data = {"input": value_bits(x), **data}
         for kind, value in data.items():

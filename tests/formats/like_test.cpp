@@ -50,6 +50,8 @@ LikeRow parse_row(std::istringstream& line) {
       row.tensor = std::stoul(value);
     else if (key == "tail")
       row.tail = std::stoul(value);
+    else if (key == "low")
+      row.low = static_cast<std::uint32_t>(std::stoul(value));
     else if (key == "run")
       row.run = value != "no";
     else if (key == "exclude") {

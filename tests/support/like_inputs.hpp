@@ -19,10 +19,11 @@ struct LikeRow {
   std::size_t tensor = 0;  ///< blocks per tensor; 0: all blocks are one tensor and classes go block by block
   std::size_t tail = 0;    ///< values cut off the end of each tensor
   std::set<int> exclude;   ///< classes replaced by class 0
+  std::uint32_t low = 1;   ///< lowest exponent field of class 7
   bool run = true;         ///< false: derived from the source
   bool operator<(const LikeRow& other) const {
-    return std::tie(group, blocks, tensor, tail, exclude) <
-           std::tie(other.group, other.blocks, other.tensor, other.tail, other.exclude);
+    return std::tie(group, blocks, tensor, tail, exclude, low) <
+           std::tie(other.group, other.blocks, other.tensor, other.tail, other.exclude, other.low);
   }
 };
 
@@ -37,7 +38,7 @@ inline float ordinary(ValueWords w, int exponent) {
   return static_cast<float>(std::ldexp(static_cast<double>(halves(w.w0) + halves(w.w1) - 131070), exponent));
 }
 
-inline std::uint32_t class_bits(int kind, std::size_t i, ValueWords w, std::uint32_t b0) {
+inline std::uint32_t class_bits(int kind, std::size_t i, ValueWords w, std::uint32_t b0, std::uint32_t low) {
   constexpr std::uint32_t kSign = 0x80000000u;
   const std::uint32_t near = w.w1 % 129 - 64;
   switch (kind) {
@@ -47,7 +48,7 @@ inline std::uint32_t class_bits(int kind, std::size_t i, ValueWords w, std::uint
     case 6:
       return (((64 + w.w0 % 128) << 23) + near) | (w.w1 & kSign);
     case 7:
-      return (((1 + b0 % 253) << 23) + near) | (w.w1 & kSign);
+      return (((low + b0 % (254 - low)) << 23) + near) | (w.w1 & kSign);
     case 8:
       return (w.w0 & 0x807FFFFFu) | ((1 + w.w1 % 254) << 23);
     case 9:
@@ -85,7 +86,7 @@ inline std::vector<float> like_inputs(const LikeRow& row) {
       const std::size_t n = b * row.group + i;
       const auto words = philox(1, values, n / 2);
       const detail::ValueWords w{words[n % 2 * 2], words[n % 2 * 2 + 1]};
-      out[n] = std::bit_cast<float>(detail::class_bits(base, i, w, b0));
+      out[n] = std::bit_cast<float>(detail::class_bits(base, i, w, b0, row.low));
     }
     if (!special) continue;
     constexpr std::uint32_t kSpecial[] = {0x7FC00000u, 0x7F800000u, 0x7F7FFFFFu};
