@@ -14,9 +14,11 @@ using lowbit::like::floor_log2f;
 using lowbit::like::round_log2f;
 using Quad = boost::multiprecision::cpp_bin_float_quad;
 
-/// The correctly rounded float32 logarithm: to 113 bits and then to 24, which differs from rounding once only within 2^-100
-/// of a midpoint.
-float log2f_exact(float x) { return boost::multiprecision::log2(Quad(x)).convert_to<float>(); }
+/// The correctly rounded float32 logarithm: to 113 bits and then to 24, which differs from rounding once only within
+/// 2^-100 of a midpoint.
+float log2f_exact(float x) {
+  return boost::multiprecision::log2(Quad(x)).convert_to<float>();
+}
 
 /// Compares around `center`, `reach` floats to each side.
 std::size_t mismatches_around(float center, int reach) {
@@ -50,8 +52,8 @@ TEST_CASE("the counts of floats that float log2 moves over an integer", "[like][
   struct Row {
     int k, below;
   };
-  for (const Row row : {Row{2, 0}, Row{3, 1}, Row{8, 2}, Row{16, 5}, Row{31, 11}, Row{64, 22}, Row{100, 44}, Row{128, 44},
-                        Row{0, 0}, Row{-1, 0}, Row{-3, 1}, Row{-31, 11}, Row{-100, 44}}) {
+  for (const Row row : {Row{2, 0}, Row{3, 1}, Row{8, 2}, Row{16, 5}, Row{31, 11}, Row{64, 22}, Row{100, 44},
+                        Row{128, 44}, Row{0, 0}, Row{-1, 0}, Row{-3, 1}, Row{-31, 11}, Row{-100, 44}}) {
     INFO("k = " << row.k);
     float x = row.k == 128 ? std::numeric_limits<float>::infinity() : std::ldexp(1.0f, row.k);
     for (int i = 1; i <= row.below; ++i) {
