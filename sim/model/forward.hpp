@@ -46,12 +46,29 @@ struct PassResult {
 /// on how the tokens are divided into passes, never on threads.
 PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape* tape = nullptr);
 
-/// Logits of some rows of a pass, in pieces: consume(first row, logits of n x vocabulary), in order. Maps and observers
-/// of lm_head act on the way: on its input sequence by sequence, on its output piece by piece.
+/// Logits of a pass in pieces of kLogitRows rows. Maps and observers of lm_head act on the way: on its input sequence by
+/// sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
+class LogitPieces {
+ public:
+  LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads);
+  std::size_t count() const;
+  std::size_t first_row(std::size_t piece) const;
+  /// n x vocabulary; valid until the next call.
+  Rows compute(std::size_t piece);
+
+ private:
+  const Hooks& hooks_;
+  const PassResult& pass_;
+  Threads& threads_;
+  Matrix own_input_, logits_;
+  ConstRows input_;
+};
+/// 128 x 49152 logits are 25 MB.
+inline constexpr std::size_t kLogitRows = 128;
+
+/// consume(first row, logits) for each piece in order.
 void for_each_logits(const Hooks& hooks, const PassResult& pass, Threads& threads,
                      const std::function<void(std::size_t, Rows)>& consume);
-/// Rows a piece: 256 x 49152 logits are 50 MB.
-inline constexpr std::size_t kLogitRows = 256;
 
 /// Logits of the last token of each sequence.
 Matrix last_logits(const Hooks& hooks, const PassResult& pass, Threads& threads);

@@ -16,12 +16,12 @@ void PlainCache::append(const CacheTokens& tokens) {
       v(layer.v.data() + old * width, tokens.k.rows, width);
   copy_rows(tokens.k, k);
   copy_rows(tokens.v, v);
-  store(tokens.layer, k, v);
+  if (tokens.k.rows > 0) store(tokens.layer, tokens.positions[0], k, v);
   layer.positions.insert(layer.positions.end(), tokens.positions, tokens.positions + tokens.k.rows);
   if (tokens.k.rows > 0) next_position_ = std::max(next_position_, tokens.positions[tokens.k.rows - 1] + 1);
 }
 
-void PlainCache::store(int, Rows, Rows) {}
+void PlainCache::store(int, std::int64_t, Rows, Rows) {}
 
 KeyValues PlainCache::read(int index, std::size_t kv_head) {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
@@ -32,14 +32,12 @@ KeyValues PlainCache::read(int index, std::size_t kv_head) {
   return {head(layer.k), head(layer.v), layer.positions.data()};
 }
 
-std::size_t PlainCache::stored_rows() const {
-  std::size_t rows = 0;
-  for (const Layer& layer : layers_) rows += layer.positions.size();
-  return rows;
-}
+std::size_t PlainCache::layer_rows(int layer) const { return layers_[static_cast<std::size_t>(layer)].positions.size(); }
 
 std::size_t PlainCache::bytes() const {
-  return stored_rows() * 2 * kv_heads_ * head_dim_ * sizeof(float);
+  std::size_t rows = 0;
+  for (const Layer& layer : layers_) rows += layer.positions.size();
+  return rows * 2 * kv_heads_ * head_dim_ * sizeof(float);
 }
 
 }  // namespace lowbit::model

@@ -47,17 +47,28 @@ ConstRows head_input(const Hooks& hooks, const PassResult& pass, Matrix& copy, T
 
 }  // namespace
 
+LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads)
+    : hooks_(hooks),
+      pass_(pass),
+      threads_(threads),
+      logits_(std::min(kLogitRows, pass.output.rows()), hooks.model().config().vocabulary),
+      input_(head_input(hooks, pass, own_input_, threads)) {}
+
+std::size_t LogitPieces::count() const { return (input_.rows + kLogitRows - 1) / kLogitRows; }
+
+std::size_t LogitPieces::first_row(std::size_t piece) const { return piece * kLogitRows; }
+
+Rows LogitPieces::compute(std::size_t piece) {
+  const std::size_t first = first_row(piece), rows = std::min(kLogitRows, input_.rows - first);
+  const Rows out = logits_.view().slice(0, rows);
+  head_product(hooks_, cut(pass_.sequences, first, rows), input_.slice(first, rows), out, threads_);
+  return out;
+}
+
 void for_each_logits(const Hooks& hooks, const PassResult& pass, Threads& threads,
                      const std::function<void(std::size_t, Rows)>& consume) {
-  Matrix copy;
-  const ConstRows x = head_input(hooks, pass, copy, threads);
-  Matrix logits(std::min(kLogitRows, x.rows), hooks.model().config().vocabulary);
-  for (std::size_t first = 0; first < x.rows; first += kLogitRows) {
-    const std::size_t count = std::min(kLogitRows, x.rows - first);
-    const Rows piece = logits.view().slice(0, count);
-    head_product(hooks, cut(pass.sequences, first, count), x.slice(first, count), piece, threads);
-    consume(first, piece);
-  }
+  LogitPieces pieces(hooks, pass, threads);
+  for (std::size_t i = 0; i < pieces.count(); ++i) consume(pieces.first_row(i), pieces.compute(i));
 }
 
 Matrix last_logits(const Hooks& hooks, const PassResult& pass, Threads& threads) {

@@ -20,12 +20,12 @@ void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequen
 /// Whether any map (not only observers) is attached.
 bool has_maps(const Hooks& hooks, std::size_t site);
 
-/// Runs work(first, count) over pieces of `rows` rows, in parallel; pieces do not depend on the threads.
+/// Runs work(first, count) over pieces of kRowPiece rows, in parallel; pieces do not depend on the threads.
+inline constexpr std::size_t kRowPiece = 32;
 template <class Work>
 void for_row_pieces(std::size_t rows, Threads& threads, Work work) {
-  constexpr std::size_t kPiece = 32;
-  threads.parallel_for((rows + kPiece - 1) / kPiece,
-                       [&](std::size_t i) { work(i * kPiece, std::min(kPiece, rows - i * kPiece)); });
+  threads.parallel_for((rows + kRowPiece - 1) / kRowPiece,
+                       [&](std::size_t i) { work(i * kRowPiece, std::min(kRowPiece, rows - i * kRowPiece)); });
 }
 
 }  // namespace lowbit::model
