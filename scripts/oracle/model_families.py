@@ -127,9 +127,11 @@ def compute(model):
         for name, value in (("k", cached.keys), ("v", cached.values)):  # text, head, token, channel -> token, head x channel
             out[f"model.layers.{layer}.self_attn.{name}"] = value.transpose(1, 2).flatten(2)
     for name, module in model.named_modules():
-        if name in seen and name != "lm_head":
+        if name in seen:
             out[name + ".input_gradient"], out[name + ".output_gradient"] = seen[name][0].grad, seen[name][1].grad
-            out[name + ".weight_gradient"] = module.weight.grad
+            # a tied weight also collects the gradient of the embedding
+            if name != "lm_head" or not model.config.tie_word_embeddings:
+                out[name + ".weight_gradient"] = module.weight.grad
     # both texts one after the other, as rows
     return {name: value.detach().reshape(-1, value.shape[-1]).contiguous() if value.dim() == 3 else value.detach().contiguous()
             for name, value in out.items()}

@@ -186,15 +186,21 @@ std::vector<double> BackwardPass::head(std::span<const std::int32_t> tokens) {
   Matrix dw, piece;
   if (hooks_.used(weight_site)) dw = Matrix(w.rows, w.columns), piece = Matrix(w.rows, w.columns);
   std::vector<double> row_loss(tokens.size());
-  for_each_logits(hooks_, pass, threads_, [&](std::size_t first, Rows logits) {
+  LogitPieces pieces(hooks_, pass, threads_);
+  for (std::size_t p = 0; p < pieces.count(); ++p) {
+    const std::size_t first = pieces.first_row(p);
+    const Rows logits = pieces.compute(p);
     threads_.parallel_for(logits.rows, [&](std::size_t i) {
       row_loss[first + i] = loss_gradient(logits.slice(i, 1), target[first + i], count);
     });
+    const auto parts = cut(tape_.sequences, first, logits.rows);
+    act_backward(hooks_, sites_.lm_head(LinearPoint::output), parts, threads_, logits);
+    act(hooks_, sites_.lm_head(LinearPoint::output_gradient), parts, threads_, logits);
     multiply_by_weight(logits, w, dx_.view().slice(first, logits.rows), false, threads_);
-    if (dw.empty()) return;
-    multiply_transposed(logits, tape_.output.view().slice(first, logits.rows), piece, threads_);
+    if (dw.empty()) continue;
+    multiply_transposed(logits, pieces.input().slice(first, logits.rows), piece, threads_);
     add_to(piece.data(), dw.data(), dw.rows() * dw.columns());
-  });
+  }
   if (!dw.empty()) {
     Sequence whole;
     whole.rows = dw.rows();
@@ -222,9 +228,6 @@ void refuse_replaced(const Hooks& hooks) {
   }
   if (hooks.linear_op(-1, kLinears) != nullptr)
     throw_error(ExitCode::usage, "gradients: the product of lm_head is replaced");
-  if (hooks.used(hooks.model().sites().lm_head(LinearPoint::output_gradient)))
-    throw_error(ExitCode::usage,
-                "lm_head.output_gradient cannot be observed: it exists in pieces only; use lm_head.input_gradient");
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads
 class LogitPieces {
  public:
   LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads);
+  /// The input of lm_head, after its maps.
+  ConstRows input() const { return input_; }
   std::size_t count() const;
   std::size_t first_row(std::size_t piece) const;
   /// n x vocabulary; valid until the next call.

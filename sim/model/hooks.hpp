@@ -32,7 +32,8 @@
 // Order. At one tensor, hooks act in the order in which they were attached; an observer attached before a map sees the
 // tensor as it was. Weights are replaced at once, in the order of the calls. A hook is called from one thread, layer by
 // layer, sequence by sequence (a batch of windows gives one call each: no statistic mixes windows); inside it may use
-// tensor.threads. Maps shared by q, k and v (or gate and up) act once. lm_head.output comes in pieces of some tokens.
+// tensor.threads. Maps shared by q, k and v (or gate and up) act once. lm_head.output and its gradient come in
+// pieces of some tokens.
 // Backward: a map's backward() turns dL/d(its result) into dL/d(its argument); by default straight through. Replaced
 // weights are used as they are; replaced products and attention have no gradient (Error).
 #pragma once

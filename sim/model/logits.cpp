@@ -8,20 +8,6 @@
 namespace lowbit::model {
 namespace {
 
-// The part of a sequence that lies in rows first .. first + count - 1, as a sequence of its own.
-std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t first, std::size_t count) {
-  std::vector<Sequence> parts;
-  for (Sequence s : sequences) {
-    const std::size_t begin = std::max(s.first_row, first), end = std::min(s.first_row + s.rows, first + count);
-    if (begin >= end) continue;
-    s.first_position += static_cast<std::int64_t>(begin - s.first_row);
-    s.first_row = begin - first;
-    s.rows = end - begin;
-    parts.push_back(s);
-  }
-  return parts;
-}
-
 void head_product(const Hooks& hooks, const std::vector<Sequence>& sequences, ConstRows x, Rows logits,
                   Threads& threads) {
   const Model& model = hooks.model();

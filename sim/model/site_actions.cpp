@@ -24,6 +24,19 @@ void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequen
                               gradient.slice(sequence.first_row, sequence.rows));
 }
 
+std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t first, std::size_t count) {
+  std::vector<Sequence> parts;
+  for (Sequence s : sequences) {
+    const std::size_t begin = std::max(s.first_row, first), end = std::min(s.first_row + s.rows, first + count);
+    if (begin >= end) continue;
+    s.first_position += static_cast<std::int64_t>(begin - s.first_row);
+    s.first_row = begin - first;
+    s.rows = end - begin;
+    parts.push_back(s);
+  }
+  return parts;
+}
+
 bool has_maps(const Hooks& hooks, std::size_t site) {
   for (const Hooks::Action& action : hooks.actions(site))
     if (action.map) return true;

@@ -17,6 +17,9 @@ void act(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequ
 void act_backward(const Hooks& hooks, std::size_t site, const std::vector<Sequence>& sequences, Threads& threads,
                   Rows gradient);
 
+/// The parts of the sequences that lie in rows first .. first + count - 1, as sequences of their own.
+std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t first, std::size_t count);
+
 /// Whether any map (not only observers) is attached.
 bool has_maps(const Hooks& hooks, std::size_t site);
 

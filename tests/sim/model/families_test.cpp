@@ -48,7 +48,7 @@ TEST_CASE("losses and all gradients equal torch for every family", "[model]") {
   const Model model = Model::load(family_folder(family), test_threads());
   Hooks hooks(model);
   Record seen;
-  record(hooks, "model.*_gradient", seen);
+  record(hooks, "*_gradient", seen);
   const auto tokens = expected.tokens();
   const LossResult result = backward(hooks, batch(tokens), test_threads());
   const auto losses = expected.values("token_losses");
@@ -63,7 +63,7 @@ TEST_CASE("losses and all gradients equal torch for every family", "[model]") {
     CHECK(norm_error(ours, tensor.load_float()) <= kTolerance);
     ++compared;
   }
-  CHECK(compared == 2 * kLinears * 3);
+  CHECK(compared == 2 * kLinears * 3 + (family == "smollm" ? 2 : 3));  // lm_head; a tied weight's share is not told apart
 }
 
 }  // namespace
