@@ -26,7 +26,9 @@ double log_sum(const float* logits, std::size_t n, float maximum) {
 // Indices of the `count` largest logits, ties to the lower index. A heap with the smallest on top: nearly every value
 // fails the first comparison.
 std::vector<std::size_t> largest(const float* logits, std::size_t n, std::size_t count) {
-  const auto better = [&](std::size_t a, std::size_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); };
+  const auto better = [&](std::size_t a, std::size_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+  };
   std::vector<std::size_t> heap;
   for (std::size_t i = 0; i < n; ++i) {
     if (heap.size() < count) {
@@ -89,8 +91,8 @@ TokenComparison compare_logits(const float* reference, const float* changed, std
   return out;
 }
 
-WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed, std::span<const std::span<const std::int32_t>> windows,
-                                  Threads& threads) {
+WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed,
+                                  std::span<const std::span<const std::int32_t>> windows, Threads& threads) {
   WindowComparisons out;
   for (const auto window : windows) {
     Pass p(reference, window, threads), q(changed, window, threads);
@@ -107,7 +109,8 @@ WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed, 
   return out;
 }
 
-WindowComparisons evaluate_windows(const Hooks& hooks, std::span<const std::span<const std::int32_t>> windows, Threads& threads) {
+WindowComparisons evaluate_windows(const Hooks& hooks, std::span<const std::span<const std::int32_t>> windows,
+                                   Threads& threads) {
   WindowComparisons out;
   for (const auto window : windows) {
     const PassResult pass = Pass::run(hooks, window, threads);

@@ -24,13 +24,14 @@ inline constexpr std::size_t kTopCount = 25;
 /// Comparison of two rows of logits; everything in double. n >= 1; the top count is at most n. NaN logits give NaN.
 TokenComparison compare_logits(const float* reference, const float* changed, std::size_t n, std::int32_t target);
 
-/// Every predicted position of each window (all but its first token), window by window. `windows` has pieces of one text or
-/// several; each is a pass of its own.
+/// Every predicted position of each window (all but its first token), window by window. `windows` has pieces of one
+/// text or several; each is a pass of its own.
 using WindowComparisons = std::vector<std::vector<TokenComparison>>;
-WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed, std::span<const std::span<const std::int32_t>> windows,
-                                  Threads& threads);
+WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed,
+                                  std::span<const std::span<const std::int32_t>> windows, Threads& threads);
 /// The losses of one model alone: `loss` is set, everything else is zero.
-WindowComparisons evaluate_windows(const Hooks& hooks, std::span<const std::span<const std::int32_t>> windows, Threads& threads);
+WindowComparisons evaluate_windows(const Hooks& hooks, std::span<const std::span<const std::int32_t>> windows,
+                                   Threads& threads);
 
 /// A mean over tokens with the standard error of the window means (absent for fewer than two windows).
 struct Estimate {

@@ -46,8 +46,8 @@ struct PassResult {
 /// on how the tokens are divided into passes, never on threads.
 PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape* tape = nullptr);
 
-/// Logits of a pass in pieces of kLogitRows rows. Maps and observers of lm_head act on the way: on its input sequence by
-/// sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
+/// Logits of a pass in pieces of kLogitRows rows. Maps and observers of lm_head act on the way: on its input sequence
+/// by sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
 class LogitPieces {
  public:
   LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads);

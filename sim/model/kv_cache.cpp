@@ -32,7 +32,9 @@ KeyValues PlainCache::read(int index, std::size_t kv_head) {
   return {head(layer.k), head(layer.v), layer.positions.data()};
 }
 
-std::size_t PlainCache::layer_rows(int layer) const { return layers_[static_cast<std::size_t>(layer)].positions.size(); }
+std::size_t PlainCache::layer_rows(int layer) const {
+  return layers_[static_cast<std::size_t>(layer)].positions.size();
+}
 
 std::size_t PlainCache::bytes() const {
   std::size_t rows = 0;

@@ -65,8 +65,8 @@ class PlainCache : public KvCache {
   std::size_t bytes() const override;
 
  protected:
-  /// Changes new rows (n x kv_heads * head_dim, contiguous, consecutive positions) before they are stored. Default: as they
-  /// are.
+  /// Changes new rows (n x kv_heads * head_dim, contiguous, consecutive positions) before they are stored. Default: as
+  /// they are.
   virtual void store(int layer, std::int64_t first_position, Rows k, Rows v);
   std::size_t layer_rows(int layer) const;  ///< tokens that a layer holds
 

@@ -40,9 +40,13 @@ LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& th
       logits_(std::min(kLogitRows, pass.output.rows()), hooks.model().config().vocabulary),
       input_(head_input(hooks, pass, own_input_, threads)) {}
 
-std::size_t LogitPieces::count() const { return (input_.rows + kLogitRows - 1) / kLogitRows; }
+std::size_t LogitPieces::count() const {
+  return (input_.rows + kLogitRows - 1) / kLogitRows;
+}
 
-std::size_t LogitPieces::first_row(std::size_t piece) const { return piece * kLogitRows; }
+std::size_t LogitPieces::first_row(std::size_t piece) const {
+  return piece * kLogitRows;
+}
 
 Rows LogitPieces::compute(std::size_t piece) {
   const std::size_t first = first_row(piece), rows = std::min(kLogitRows, input_.rows - first);

@@ -20,8 +20,8 @@ class QuantisedCache : public PlainCache {
   void store(int layer, std::int64_t first_position, Rows k, Rows v) override;
 
  private:
-  void quantise(const std::optional<SiteFormat>& format, const Transform& transform, std::uint64_t stream, const std::string& site,
-                std::int64_t first_position, Rows rows);
+  void quantise(const std::optional<SiteFormat>& format, const Transform& transform, std::uint64_t stream,
+                const std::string& site, std::int64_t first_position, Rows rows);
 
   std::shared_ptr<const std::vector<CacheFormats>> formats_;
   Maxima* maxima_;
@@ -53,7 +53,8 @@ std::size_t QuantisedCache::bytes() const {
   double total = 0;
   for (std::size_t layer = 0; layer < formats_->size(); ++layer) {
     const CacheFormats& formats = (*formats_)[layer];
-    total += static_cast<double>(layer_rows(static_cast<int>(layer)) * kv_heads_ * head_dim_) * (bits(formats.k) + bits(formats.v)) / 8;
+    total += static_cast<double>(layer_rows(static_cast<int>(layer)) * kv_heads_ * head_dim_) *
+             (bits(formats.k) + bits(formats.v)) / 8;
   }
   return static_cast<std::size_t>(total);
 }
@@ -64,10 +65,12 @@ void check_cache_format(const SiteFormat& site_format, const std::string& site) 
   const Format& format = site_format.format;
   if (format.second_level != SecondLevel::none && !site_format.fixed_maximum)
     throw_error(ExitCode::usage,
-                "{}: '{}' has a second-level scale over the whole tensor, which a growing cache does not know; use ts=none or ts=static:FILE",
+                "{}: '{}' has a second-level scale over the whole tensor, which a growing cache does not know; use "
+                "ts=none or ts=static:FILE",
                 site, to_string(format));
   if (format.group == GroupKind::tensor || format.group == GroupKind::tile)
-    throw_error(ExitCode::usage, "{}: '{}' has groups over several tokens; a cache takes gN, channel or plain casts", site, to_string(format));
+    throw_error(ExitCode::usage, "{}: '{}' has groups over several tokens; a cache takes gN, channel or plain casts",
+                site, to_string(format));
 }
 
 QuantisedCacheFactory::QuantisedCacheFactory(std::vector<CacheFormats> layers, Maxima* maxima)

@@ -27,7 +27,8 @@ class QuantisedCacheFactory : public CacheFactory {
   Maxima* maxima_;
 };
 
-/// Error (usage) for a format that cannot be sealed token by token: dynamic second-level scales, whole-tensor groups, tiles.
+/// Error (usage) for a format that cannot be sealed token by token: dynamic second-level scales, whole-tensor groups,
+/// tiles.
 void check_cache_format(const SiteFormat& format, const std::string& site);
 
 }  // namespace lowbit::model

@@ -61,13 +61,19 @@ const SiteFormat* find(const SiteFormats& formats, const std::string& site) {
   return found == formats.end() ? nullptr : &found->second;
 }
 
-std::optional<SiteFormat> copy(const SiteFormat* format) { return format == nullptr ? std::nullopt : std::optional(*format); }
+std::optional<SiteFormat> copy(const SiteFormat* format) {
+  return format == nullptr ? std::nullopt : std::optional(*format);
+}
 
 // Everything that attach needs, checked before any weight is touched.
 class Attachment {
  public:
   Attachment(Hooks& hooks, const SiteOptions& options, Threads& threads, Maxima* maxima)
-      : hooks_(hooks), model_(hooks.model()), options_(options), threads_(threads), maxima_(maxima),
+      : hooks_(hooks),
+        model_(hooks.model()),
+        options_(options),
+        threads_(threads),
+        maxima_(maxima),
         formats_(resolve_rules(model_, options)) {}
   SiteSummary run();
 
@@ -102,8 +108,8 @@ void Attachment::warn_ragged(const SiteFormat& format, std::size_t width, const 
   const Format& f = format.format;
   if (f.group != GroupKind::size || width % f.group_size == 0) return;
   if (!ragged_.insert(fmt::format("{} {}", width, to_string(f))).second) return;
-  summary_.warnings.push_back(fmt::format("{} ({}): {} values in groups of {} leave a last group of {}", site, to_string(f), width,
-                                          f.group_size, width % f.group_size));
+  summary_.warnings.push_back(fmt::format("{} ({}): {} values in groups of {} leave a last group of {}", site,
+                                          to_string(f), width, f.group_size, width % f.group_size));
 }
 
 void Attachment::plan_linears() {
@@ -149,10 +155,11 @@ void Attachment::plan_cache() {
 // rounding belong to each by name.
 std::shared_ptr<TensorMap> Attachment::input_map(const Planned& linear) {
   const SiteFormat* x = find(formats_, linear.name + ".input");
-  const bool random = linear.transform->name().starts_with("rhad") ||
-                      (x != nullptr && x->format.conversion.rounding == Rounding::sr);
-  const std::string key = fmt::format("{} {} {}", x == nullptr ? "none" : long_form(x->format), linear.transform->name(),
-                                      x != nullptr && x->fixed_maximum ? fmt::format("{}", *x->fixed_maximum) : "");
+  const bool random =
+      linear.transform->name().starts_with("rhad") || (x != nullptr && x->format.conversion.rounding == Rounding::sr);
+  const std::string key =
+      fmt::format("{} {} {}", x == nullptr ? "none" : long_form(x->format), linear.transform->name(),
+                  x != nullptr && x->fixed_maximum ? fmt::format("{}", *x->fixed_maximum) : "");
   if (!random && maxima_ == nullptr)
     for (const auto& [name, map] : shared_)
       if (name == key) return map;
@@ -208,7 +215,8 @@ void Attachment::count_bits() {
   const Config& c = model_.config();
   for (std::size_t layer = 0; layer < c.layers; ++layer)
     for (const char* point : {"k", "v"}) {
-      kv += stored_bits(find(formats_, fmt::format("model.layers.{}.self_attn.{}", layer, point)), c.kv_heads, c.head_dim, false);
+      kv += stored_bits(find(formats_, fmt::format("model.layers.{}.self_attn.{}", layer, point)), c.kv_heads,
+                        c.head_dim, false);
       values += static_cast<double>(c.kv_heads * c.head_dim);
     }
   summary_.bits_weight = weight / weights;
@@ -228,7 +236,8 @@ SiteSummary Attachment::run() {
 
 }  // namespace
 
-void quantise_rows(const SiteFormat* format, const Transform& transform, bool back, std::uint64_t stream, Rows rows, Threads& threads) {
+void quantise_rows(const SiteFormat* format, const Transform& transform, bool back, std::uint64_t stream, Rows rows,
+                   Threads& threads) {
   QuantizeContext context;
   context.stream = stream;
   if (format != nullptr) context.tensor_amax = format->fixed_maximum;
@@ -238,7 +247,8 @@ void quantise_rows(const SiteFormat* format, const Transform& transform, bool ba
     if (back) transform_rows(transform, rows, true);
     return;
   }
-  const bool two_levels = format != nullptr && format->format.second_level != SecondLevel::none && !format->fixed_maximum;
+  const bool two_levels =
+      format != nullptr && format->format.second_level != SecondLevel::none && !format->fixed_maximum;
   // a dynamic maximum is known only when all rows are rotated
   if (two_levels) {
     std::vector<float> maxima((rows.rows + kRowPiece - 1) / kRowPiece);

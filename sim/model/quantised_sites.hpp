@@ -26,8 +26,9 @@ using Maxima = std::map<std::string, float>;
 Maxima read_maxima(const std::string& path);
 std::string to_json(const Maxima& maxima);
 
-/// Fake quantisation of `rows` along the channels after `transform`, in place, as one tensor: value i of row t has flat index
-/// t * columns + i. `back`: the transform is undone. Tensor maxima for ts=fp32 are taken over all rows unless fixed.
+/// Fake quantisation of `rows` along the channels after `transform`, in place, as one tensor: value i of row t has flat
+/// index t * columns + i. `back`: the transform is undone. Tensor maxima for ts=fp32 are taken over all rows unless
+/// fixed.
 void quantise_rows(const SiteFormat* format, const Transform& transform, bool back, std::uint64_t stream, Rows rows,
                    Threads& threads);
 
@@ -51,13 +52,14 @@ struct SiteSummary {
 
 /// Attaches quantisers to the hooks.
 ///
-/// Linear layers (all but lm_head and embeddings): x and W are rotated along the input features where `transform` is given,
-/// and quantised along them; the product is that of the rotated operands. A random transform takes its signs from the
-/// layer's name, the same for both. For a second-level scale a tensor is one named weight, or x of one sequence; for K and V
-/// of a cache it must be static (ts=none or ts=static:FILE). K and V: per token along the head, after RoPE, no residual.
+/// Linear layers (all but lm_head and embeddings): x and W are rotated along the input features where `transform` is
+/// given, and quantised along them; the product is that of the rotated operands. A random transform takes its signs
+/// from the layer's name, the same for both. For a second-level scale a tensor is one named weight, or x of one
+/// sequence; for K and V of a cache it must be static (ts=none or ts=static:FILE). K and V: per token along the head,
+/// after RoPE, no residual.
 ///
-/// SITE is weight, input or output (of linear layers), or q_pre, k_pre, q, k, v (of self_attn; k and v are what the cache
-/// stores). FORMAT is a name, with :ts=static:FILE at its end for calibrated maxima, or none.
+/// SITE is weight, input or output (of linear layers), or q_pre, k_pre, q, k, v (of self_attn; k and v are what the
+/// cache stores). FORMAT is a name, with :ts=static:FILE at its end for calibrated maxima, or none.
 ///
 /// `maxima`, where given, receives what each site shows during the passes. Error before any weight is touched: unknown
 /// formats, rules that match nothing, transforms that do not divide, dynamic second-level scales in a cache.

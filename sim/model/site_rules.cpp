@@ -16,12 +16,16 @@ constexpr const char* kStatic = ":ts=static:";
 const std::vector<std::string> kLinearSites = {"weight", "input", "output"};
 const std::vector<std::string> kAttentionSites = {"q_pre", "k_pre", "q", "k", "v"};
 
-bool matches(const std::string& glob, const std::string& name) { return fnmatch(glob.c_str(), name.c_str(), 0) == 0; }
+bool matches(const std::string& glob, const std::string& name) {
+  return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+}
 bool contains(const std::vector<std::string>& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-std::string attention_name(std::size_t layer) { return fmt::format("model.layers.{}.self_attn", layer); }
+std::string attention_name(std::size_t layer) {
+  return fmt::format("model.layers.{}.self_attn", layer);
+}
 
 void set(SiteFormats& formats, const FormatRule& rule, const std::string& site) {
   if (const auto format = rule.at(site))
@@ -37,7 +41,8 @@ bool skipped(const SiteOptions& options, int layer) {
 void apply_defaults(const Model& model, const SiteOptions& options, SiteFormats& formats) {
   for (const int layer : options.skip_layers)
     if (layer < 0 || layer >= static_cast<int>(model.config().layers))
-      throw_error(ExitCode::usage, "--skip-layers: {} is no layer of the model; layers are 0 to {}", layer, model.config().layers - 1);
+      throw_error(ExitCode::usage, "--skip-layers: {} is no layer of the model; layers are 0 to {}", layer,
+                  model.config().layers - 1);
   const FormatRule weights(options.weights), activations(options.activations), kv(options.kv);
   for (const Parameter& parameter : model.parameters()) {
     if (parameter.linear < 0 || skipped(options, parameter.layer)) continue;
@@ -55,8 +60,11 @@ void apply_defaults(const Model& model, const SiteOptions& options, SiteFormats&
 void apply_rule(const Model& model, const SiteOptions& options, const std::string& text, SiteFormats& formats) {
   const std::size_t equals = text.find('='), dot = text.substr(0, equals).rfind('.');
   if (equals == std::string::npos || dot == std::string::npos || dot == 0)
-    throw_error(ExitCode::usage, "--site '{}': expected PATTERN.SITE=FORMAT, for example '*.down_proj.input=mxfp8_e4m3'", text);
+    throw_error(ExitCode::usage,
+                "--site '{}': expected PATTERN.SITE=FORMAT, for example '*.down_proj.input=mxfp8_e4m3'", text);
   const std::string pattern = text.substr(0, dot), site = text.substr(dot + 1, equals - dot - 1);
+  if (equals + 1 == text.size())
+    throw_error(ExitCode::usage, "--site '{}': no format after '='; none leaves the site as it is", text);
   const FormatRule rule(text.substr(equals + 1));
   std::vector<std::string> modules;
   if (contains(kLinearSites, site)) {
@@ -64,7 +72,8 @@ void apply_rule(const Model& model, const SiteOptions& options, const std::strin
   } else if (contains(kAttentionSites, site)) {
     for (std::size_t layer = 0; layer < model.config().layers; ++layer) modules.push_back(attention_name(layer));
   } else {
-    throw_error(ExitCode::usage, "--site '{}': unknown site '{}'; accepted: weight, input, output, q_pre, k_pre, q, k, v", text, site);
+    throw_error(ExitCode::usage,
+                "--site '{}': unknown site '{}'; accepted: weight, input, output, q_pre, k_pre, q, k, v", text, site);
   }
   bool found = false;
   for (const std::string& module : modules)
@@ -73,8 +82,8 @@ void apply_rule(const Model& model, const SiteOptions& options, const std::strin
       found = true;
     }
   if (!found)
-    throw_error(ExitCode::usage, "--site '{}': '{}' matches no module that has a site '{}'; modules are like {}", text, pattern, site,
-                did_you_mean(pattern, modules).value_or(modules.front()));
+    throw_error(ExitCode::usage, "--site '{}': '{}' matches no module that has a site '{}'; modules are like {}", text,
+                pattern, site, did_you_mean(pattern, modules).value_or(modules.front()));
 }
 
 }  // namespace
@@ -85,20 +94,24 @@ Maxima read_maxima(const std::string& path) {
   Maxima maxima;
   for (const auto& [name, value] : json.items()) {
     if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
-      throw_error(ExitCode::bad_data, "'{}': maximum of {} is {}, expected a number of at least 0", path, name, value.dump());
+      throw_error(ExitCode::bad_data, "'{}': maximum of {} is {}, expected a number of at least 0", path, name,
+                  value.dump());
     maxima[name] = value.get<float>();
   }
   return maxima;
 }
 
-std::string to_json(const Maxima& maxima) { return nlohmann::json(maxima).dump(1) + "\n"; }
+std::string to_json(const Maxima& maxima) {
+  return nlohmann::json(maxima).dump(1) + "\n";
+}
 
 FormatRule::FormatRule(const std::string& text) {
   if (text.empty() || text == "none") return;
   const std::size_t at = text.find(kStatic);
   if (at == std::string::npos) {
     if (text.ends_with(":ts=static") || text.find(":ts=static:") != std::string::npos)
-      throw_error(ExitCode::usage, "'{}': ts=static needs a file of maxima: ts=static:FILE, as eval --save-maxima writes it", text);
+      throw_error(ExitCode::usage,
+                  "'{}': ts=static needs a file of maxima: ts=static:FILE, as eval --save-maxima writes it", text);
     format_ = parse_format(text);
     return;
   }

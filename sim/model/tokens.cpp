@@ -58,24 +58,29 @@ std::vector<std::int32_t> read_tokens(const std::string& path, std::size_t vocab
   const std::string& type = tensor.dtype_name;
   const bool integer = type.size() == 3 && (type[0] == '<' || type[0] == '|') && (type[1] == 'i' || type[1] == 'u');
   if (!integer) throw_error(ExitCode::bad_data, "{}: type {}, expected little-endian integers", tensor.place(), type);
-  if (tensor.shape.size() != 1) throw_error(ExitCode::bad_data, "{}: shape {}, expected a vector of tokens", tensor.place(), to_string(tensor.shape));
+  if (tensor.shape.size() != 1)
+    throw_error(ExitCode::bad_data, "{}: shape {}, expected a vector of tokens", tensor.place(),
+                to_string(tensor.shape));
   const auto bytes = tensor.load_bytes();
   std::vector<std::int32_t> tokens(tensor.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::int64_t token = integer_at(bytes, i, static_cast<std::size_t>(type[2] - '0'), type[1] == 'i');
     if (token < 0 || token >= static_cast<std::int64_t>(vocabulary))
-      throw_error(ExitCode::bad_data, "{}: token {} at place {} is outside the vocabulary of {}", tensor.place(), token, i, vocabulary);
+      throw_error(ExitCode::bad_data, "{}: token {} at place {} is outside the vocabulary of {}", tensor.place(), token,
+                  i, vocabulary);
     tokens[i] = static_cast<std::int32_t>(token);
   }
   return tokens;
 }
 
-std::vector<std::span<const std::int32_t>> windows(std::span<const std::int32_t> tokens, std::size_t length, std::size_t limit,
-                                                   std::size_t context) {
+std::vector<std::span<const std::int32_t>> windows(std::span<const std::int32_t> tokens, std::size_t length,
+                                                   std::size_t limit, std::size_t context) {
   if (length < 2 || length > context)
     throw_error(ExitCode::usage, "context {}: expected 2 to {}, the model's max_position_embeddings", length, context);
   std::size_t count = tokens.size() / length;
-  if (count == 0) throw_error(ExitCode::bad_data, "{} tokens do not fill one window of {}; give more text or a smaller context", tokens.size(), length);
+  if (count == 0)
+    throw_error(ExitCode::bad_data, "{} tokens do not fill one window of {}; give more text or a smaller context",
+                tokens.size(), length);
   if (limit > 0) count = std::min(count, limit);
   std::vector<std::span<const std::int32_t>> out;
   for (std::size_t i = 0; i < count; ++i) out.push_back(tokens.subspan(i * length, length));
@@ -85,8 +90,10 @@ std::vector<std::span<const std::int32_t>> windows(std::span<const std::int32_t>
 TokenText::TokenText(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
   const auto json = nlohmann::json::parse(read_text(path, 256 << 20), nullptr, false);
-  const auto vocabulary = json.is_object() && json.contains("model") ? json["model"].value("vocab", nlohmann::json()) : nlohmann::json();
-  if (!vocabulary.is_object() || json["model"].value("type", "") != "BPE" || json["model"].value("byte_fallback", false))
+  const auto vocabulary =
+      json.is_object() && json.contains("model") ? json["model"].value("vocab", nlohmann::json()) : nlohmann::json();
+  if (!vocabulary.is_object() || json["model"].value("type", "") != "BPE" ||
+      json["model"].value("byte_fallback", false))
     throw_error(ExitCode::bad_data, "'{}': not a byte-level BPE tokenizer", path);
   const auto characters = byte_characters();
   const auto put = [&](std::size_t id, std::string text) {
@@ -97,7 +104,8 @@ TokenText::TokenText(const std::string& folder) {
   for (const auto& [token, id] : vocabulary.items())
     if (id.is_number_unsigned()) put(id.get<std::size_t>(), to_bytes(token, characters));
   for (const auto& added : json.value("added_tokens", nlohmann::json::array()))
-    if (added.contains("id") && added["id"].is_number_unsigned()) put(added["id"].get<std::size_t>(), added.value("content", ""));
+    if (added.contains("id") && added["id"].is_number_unsigned())
+      put(added["id"].get<std::size_t>(), added.value("content", ""));
 }
 
 std::string TokenText::text(std::span<const std::int32_t> tokens) const {

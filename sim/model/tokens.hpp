@@ -14,8 +14,8 @@ std::vector<std::int32_t> read_tokens(const std::string& path, std::size_t vocab
 
 /// Consecutive pieces of `length` tokens that do not overlap; a last partial one is dropped. At most `limit` of them
 /// (0: all). Error where there is not one, or where length is not in 2 .. context.
-std::vector<std::span<const std::int32_t>> windows(std::span<const std::int32_t> tokens, std::size_t length, std::size_t limit,
-                                                   std::size_t context);
+std::vector<std::span<const std::int32_t>> windows(std::span<const std::int32_t> tokens, std::size_t length,
+                                                   std::size_t limit, std::size_t context);
 
 /// Turns token numbers back into text with FOLDER/tokenizer.json.
 class TokenText {

@@ -63,7 +63,8 @@ TEST_CASE("losses and all gradients equal torch for every family", "[model]") {
     CHECK(norm_error(ours, tensor.load_float()) <= kTolerance);
     ++compared;
   }
-  CHECK(compared == 2 * kLinears * 3 + (family == "smollm" ? 2 : 3));  // lm_head; a tied weight's share is not told apart
+  CHECK(compared ==
+        2 * kLinears * 3 + (family == "smollm" ? 2 : 3));  // lm_head; a tied weight's share is not told apart
 }
 
 }  // namespace

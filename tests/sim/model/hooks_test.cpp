@@ -142,7 +142,9 @@ TEST_CASE_METHOD(Fixture, "a replaced attention reads passes and caches alike an
 class SkipSecond : public PassControl {
  public:
   explicit SkipSecond(Action action) : action_(action) {}
-  Action before_layer(int layer, const std::vector<Sequence>&, Rows) override { return layer == 1 ? action_ : Action::run; }
+  Action before_layer(int layer, const std::vector<Sequence>&, Rows) override {
+    return layer == 1 ? action_ : Action::run;
+  }
 
  private:
   Action action_;

@@ -15,7 +15,9 @@ struct Text {
       : expected(family), tokens(expected.tokens()), model(Model::load(family_folder(family), test_threads())) {
     tokens.resize(kTextLength);
   }
-  std::span<const std::int32_t> part(std::size_t first, std::size_t count) const { return std::span(tokens).subspan(first, count); }
+  std::span<const std::int32_t> part(std::size_t first, std::size_t count) const {
+    return std::span(tokens).subspan(first, count);
+  }
 };
 
 // Logits of the text given to one cache in pieces of these lengths.
@@ -112,7 +114,8 @@ TEST_CASE("a quantised cache holds the same values however its tokens arrive", "
   attach(hooks, options, test_threads());
   const std::size_t width = c.kv_heads * c.head_dim;
   Matrix k(20, width), v(20, width);
-  for (std::size_t i = 0; i < 20 * width; ++i) k.data()[i] = std::sin(static_cast<float>(i)), v.data()[i] = std::cos(3.0f * static_cast<float>(i));
+  for (std::size_t i = 0; i < 20 * width; ++i)
+    k.data()[i] = std::sin(static_cast<float>(i)), v.data()[i] = std::cos(3.0f * static_cast<float>(i));
   std::vector<std::int64_t> positions(20);
   for (std::size_t i = 0; i < 20; ++i) positions[i] = static_cast<std::int64_t>(i);
   const auto stored = [&](const std::vector<std::size_t>& lengths) {

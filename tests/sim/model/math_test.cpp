@@ -1,0 +1,144 @@
+// The elementwise parts against double arithmetic and finite differences.
+#include "sim/model/math.hpp"
+
+#include <limits>
+
+#include "sim/model/product.hpp"
+#include "sim/model/rope.hpp"
+#include "sim/rng.hpp"
+#include "tests/sim/model/support.hpp"
+
+namespace lowbit::test {
+namespace {
+
+using namespace lowbit::model;
+
+std::vector<float> normals(std::size_t n, const char* stream) {
+  Rng rng(5, stream);
+  std::vector<float> out(n);
+  for (float& value : out) value = static_cast<float>(rng.normal());
+  return out;
+}
+
+TEST_CASE("the float32 exponential is within 1.5 ulp", "[model]") {
+  std::vector<float> x;
+  for (double v = -87; v <= 88.2; v += 0.00371) x.push_back(static_cast<float>(v));
+  std::vector<float> y(x.size());
+  exp_values(x.data(), y.data(), x.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double exact = std::exp(static_cast<double>(x[i]));
+    const float below = static_cast<float>(exact);
+    worst = std::max(worst, std::abs(y[i] - exact) / (static_cast<double>(std::nextafter(below, HUGE_VALF)) - below));
+  }
+  CAPTURE(worst);
+  CHECK(worst < 1.5);
+  const float infinity = std::numeric_limits<float>::infinity();
+  float special[] = {0.0f, -0.0f, -infinity, -88.0f, 100.0f, infinity, std::nanf("")};
+  exp_values(special, special, 7);
+  CHECK(special[0] == 1);
+  CHECK(special[1] == 1);
+  CHECK(special[2] == 0);
+  CHECK(special[3] == 0);
+  CHECK(special[4] == Approx(std::exp(88.3)).epsilon(1e-5));
+  CHECK(special[5] == special[4]);
+  CHECK(std::isnan(special[6]));
+}
+
+TEST_CASE("softmax rows carry their sum in double, for any length", "[model]") {
+  for (std::size_t n = 1; n < 70; ++n) {
+    const auto x = normals(n, "softmax");
+    auto row = x;
+    const double sum = exp_row(row.data(), 0.5f, n);
+    const float maximum = *std::max_element(x.begin(), x.end()) * 0.5f;
+    double expected = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      CHECK(row[i] == Approx(std::exp(0.5 * x[i] - maximum)).epsilon(1e-6));
+      expected += row[i];
+    }
+    CHECK(sum == Approx(expected).epsilon(1e-12));
+    const SoftmaxStats stats = softmax_stats(x.data(), n);
+    CHECK(stats.maximum == *std::max_element(x.begin(), x.end()));
+  }
+  float poisoned[] = {1, std::nanf(""), 2};
+  CHECK(std::isnan(exp_row(poisoned, 1, 3)));
+}
+
+TEST_CASE("norms and activations have the gradients of finite differences", "[model]") {
+  const std::size_t n = 37;
+  const auto x = normals(n, "x"), gain = normals(n, "gain"), up = normals(n, "up"), weight = normals(n, "weight");
+  const auto norm_loss = [&](const std::vector<double>& v) {
+    double square = 0, loss = 0;
+    for (const double value : v) square += value * value;
+    for (std::size_t i = 0; i < n; ++i) loss += weight[i] * gain[i] * v[i] / std::sqrt(square / n + 1e-3);
+    return loss;
+  };
+  std::vector<float> y(n), dx(n, 1.0f);
+  rms_norm({x.data(), 1, n}, gain.data(), 1e-3, {y.data(), 1, n});
+  rms_norm_backward({x.data(), 1, n}, gain.data(), 1e-3, {weight.data(), 1, n}, {dx.data(), 1, n}, true);
+  double direct = 0;
+  for (std::size_t i = 0; i < n; ++i) direct += static_cast<double>(weight[i]) * y[i];
+  std::vector<double> wide(x.begin(), x.end());
+  CHECK(direct == Approx(norm_loss(wide)).epsilon(1e-5));
+  std::vector<float> product(n), dgate(n), dup(n);
+  silu_product(x.data(), up.data(), product.data(), n);
+  silu_product_backward(x.data(), up.data(), weight.data(), dgate.data(), dup.data(), n);
+  const auto silu = [](double g) { return g / (1 + std::exp(-g)); };
+  for (std::size_t i = 0; i < n; ++i) {
+    auto high = wide, low = wide;
+    high[i] += 1e-6, low[i] -= 1e-6;
+    CHECK(dx[i] - 1 == Approx((norm_loss(high) - norm_loss(low)) / 2e-6).margin(2e-5));
+    CHECK(product[i] == Approx(silu(x[i]) * up[i]).margin(1e-6));
+    CHECK(dgate[i] == Approx(weight[i] * up[i] * (silu(x[i] + 1e-6) - silu(x[i] - 1e-6)) / 2e-6).margin(1e-5));
+    CHECK(dup[i] == Approx(weight[i] * silu(x[i])).margin(1e-6));
+  }
+}
+
+TEST_CASE("products equal sums in double on ragged tiles", "[model]") {
+  for (const auto& [t, out, in] :
+       {std::tuple{1, 150, 33}, std::tuple{130, 770, 20}, std::tuple{5, 3, 200}, std::tuple{257, 1, 1}}) {
+    Matrix x(t, in), w(out, in), y(t, out), dx(t, in), dw(out, in);
+    const auto xs = normals(static_cast<std::size_t>(t * in), "a"),
+               ws = normals(static_cast<std::size_t>(out * in), "b");
+    const auto bias = normals(static_cast<std::size_t>(out), "c");
+    std::copy(xs.begin(), xs.end(), x.data());
+    std::copy(ws.begin(), ws.end(), w.data());
+    multiply({x, w, y, bias.data()}, test_threads());
+    double worst = 0;
+    for (int i = 0; i < t; ++i)
+      for (int o = 0; o < out; ++o)
+        worst = std::max(worst, std::abs(bias[static_cast<std::size_t>(o)] + dot(x.view().row(i), w.view().row(o), in) -
+                                         y.view().row(i)[o]));
+    CHECK(worst < 1e-4);
+    multiply_by_weight(y, w, dx, false, test_threads());
+    multiply_transposed(y, x, dw, test_threads());
+    double by_weight = 0, transposed = 0;
+    for (int o = 0; o < out; ++o) by_weight += static_cast<double>(y.view().row(t - 1)[o]) * w.view().row(o)[in - 1];
+    for (int i = 0; i < t; ++i) transposed += static_cast<double>(y.view().row(i)[out - 1]) * x.view().row(i)[0];
+    CHECK(dx.view().row(t - 1)[in - 1] == Approx(by_weight).margin(1e-2).epsilon(1e-4));
+    CHECK(dw.view().row(out - 1)[0] == Approx(transposed).margin(1e-2).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("the rotary embedding turns pairs, keeps lengths and comes back", "[model]") {
+  Config config;
+  config.head_dim = 8;
+  config.rope_theta = 100;
+  const Rope rope(config);
+  CHECK(rope.frequencies()[1] == Approx(std::pow(100.0, -2.0 / 8)));
+  const std::int64_t positions[] = {0, 3, 1000};
+  const Matrix table = rope.table(positions, 3);
+  Matrix x(3, 16);
+  const auto values = normals(48, "rope");
+  std::copy(values.begin(), values.end(), x.data());
+  Rope::apply(x, table);
+  CHECK(std::equal(values.begin(), values.begin() + 16, x.data()));
+  const double angle = 3 * std::pow(100.0, -4.0 / 8);  // pair 2 of head 1 at position 3
+  CHECK(x.view().row(1)[8 + 2] ==
+        Approx(values[16 + 10] * std::cos(angle) - values[16 + 14] * std::sin(angle)).margin(1e-6));
+  Rope::apply(x, table, true);
+  for (std::size_t i = 0; i < 48; ++i) CHECK(x.data()[i] == Approx(values[i]).margin(1e-6));
+}
+
+}  // namespace
+}  // namespace lowbit::test
