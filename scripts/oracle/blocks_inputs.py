@@ -28,6 +28,18 @@ def log_uniform(rng, low, high, n=LENGTH):
     return [bits(rng.choice((-1, 1)) * 2.0 ** rng.uniform(low, high)) for _ in range(n)]
 
 
+def two_level_ties(a_tensor):
+    """Blocks of 16 whose maximum sits within an ulp of a tie of the E4M3 block scale, and elements near ties of E2M1."""
+    single = lambda v: struct.unpack("<f", struct.pack("<f", v))[0]  # noqa: E731
+    g = single(a_tensor / 2688)
+    out = [bits(a_tensor)] + [0] * 15
+    for k, tie in enumerate((8.5, 9.5, 11.5, 13.5, 17, 23, 30, 42, 60, 76, 120, 136, 200, 232, 248, 400)):
+        amax = bits(tie * 6 * g) + k % 3 - 1
+        scale = single(round(tie) * g)
+        out += [amax] + [bits(single(t * scale)) for t in (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)] + [0] * 8
+    return out
+
+
 def inputs():
     """Dictionary name -> list of bits."""
     rng = random.Random(20250101)
@@ -69,6 +81,14 @@ def inputs():
         "large": log_uniform(rng, 110, 127.9),
         "descending_blocks": [bits(2.0 ** (-2 * (i // 16)) * rng.gauss(0, 1)) for i in range(64)] + [bits(2.0**-22 * rng.gauss(0, 1)) for _ in range(48)],
     }
+    for name, value in dict(a=4.9375, b=10.5, c=3.14159, d=1.0).items():
+        out[f"two_level_ties_{name}"] = two_level_ties(value)
+    # -min / s of the integer zero point is k + 1/2 for 2, 3, 4, 8 bits in turn
+    out["zero_point_ties"] = [w for low, high in ((-0.5, 2.5), (-2.5, 4.5), (-2.5, 12.5), (-100.5, 154.5))
+                              for w in [bits(low), bits(high)] + [bits(low + (high - low) * k / 16) for k in range(14)]]
+    # mean |x| is 10, so that 7 is on the threshold of TWN; then one ulp above
+    out["threshold"] = [bits(v) for v in [7.0] + [10.0, -10.0] * 4 + [-10.0] + [10.5, -10.5] * 3]
+    out["threshold"] += [bits(7.0) + 1] + out["threshold"][1:16] + [bits(-7.0)] + out["threshold"][1:16]
     # amax at and one ulp around powers of two and the largest mantissa of each element; the mantissas where `even` turns
     for name, mantissa in dict(one=0.0, e2m1=0.5, e4m3=0.75, e2m3=0.875, int8=0.984375, int6=0.9375, even1=0.75, even2=0.875,
                                even3=0.9375).items():

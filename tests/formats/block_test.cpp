@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "formats/block_quantizer.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace lowbit;
@@ -251,4 +252,47 @@ TEST_CASE("nan=ignore takes the maximum over finite values", "[block][special]")
   check({"int4:g4:nan=ignore", bits(1.0f), integers(4, {0, 7, 7, -7}), {0, 7, 7, -7}}, {kNan, kInf, 7, -kInf}, 4);
   check({"mxint8:nan=ignore", 0x7F, integers(8, {0, 127, 64, -127}), {0, 127 / 64.0f, 1, -127 / 64.0f}},
         {kNan, kInf, 1, -kInf}, 32);
+}
+
+TEST_CASE("Decoding takes codes that no encoder emits", "[block][special]") {
+  const auto decoded = [](const char* name, std::vector<std::uint8_t> codes, std::vector<std::uint32_t> scales,
+                          std::vector<std::uint32_t> zero_points, std::optional<float> tensor_scale) {
+    const Quantized q{parse_format(name), Layout::vector(codes.size()), 1, codes, scales, zero_points, tensor_scale};
+    std::vector<float> y(codes.size());
+    decode_ref(q, y.data());
+    std::vector<std::uint32_t> out;
+    for (const float v : y) out.push_back(bits(v));
+    return out;
+  };
+  using Bits = std::vector<std::uint32_t>;
+  CHECK(decoded("mxint8", {0x80, 0x7F}, {0x7F}, {}, {}) == Bits{bits(-2.0f), bits(127 / 64.0f)});
+  CHECK(decoded("mxfp8_e5m2", {0x7C, 0xFC, 0x7D, 0xFF, 0x80}, {0}, {}, {}) ==
+        Bits{bits(kInf), bits(-kInf), 0x7FC00000u, 0x7FC00000u, 0x80000000u});
+  CHECK(decoded("mxfp8_e4m3", {0x7E, 0xFF}, {0xFE}, {}, {}) == Bits{bits(kInf), 0x7FC00000u});  // 448 * 2^127
+  CHECK(decoded("mxfp4", {0, 8, 7}, {0xFF}, {}, {}) == Bits{0x7FC00000u, 0x7FC00000u, 0x7FC00000u});
+  CHECK(decoded("nvfp4", {8, 0xF}, {0}, {}, 1.0f) == Bits{0x80000000u, 0x80000000u});
+  // a product that underflows: floats keep the sign, integers have no -0
+  CHECK(decoded("nvfp4", {0x9}, {0x01}, {}, 0x1p-149f) == Bits{0x80000000u});
+  CHECK(decoded("nvint4", {0xFF}, {0x01}, {}, 0x1p-149f) == Bits{0u});
+  CHECK(decoded("int4:g16:asym", {0, 6, 0xF5}, {0}, {6}, {}) == Bits{0u, 0u, 0u});
+  CHECK(decoded("int4:g16:asym", {0xFF, 6}, {bits(0.5f)}, {6}, {}) == Bits{bits(4.5f), 0u});  // upper bits do not count
+  CHECK(decoded("e5m2:g4:s=fp16", {0x7C, 0x3C}, {0}, {}, {}) == Bits{0x7FC00000u, 0u});       // Inf * 0
+  CHECK(decoded("ternary", {0, 1, 2, 3}, {0x38}, {}, {}) == Bits{bits(-1.0f), 0u, bits(1.0f), 0x7FC00000u});
+}
+
+TEST_CASE("Products of more than 53 bits are rounded once", "[block][special]") {
+  // (1 + 2^-30)(1 + 2^-24 - 2^-30) = 1 + 2^-24 + 2^-54 - 2^-60: above the midpoint of 1 and 1 + 2^-23 by less than half
+  // an ulp of double, which alone would round to the midpoint and then to 1
+  const double a = 1 + 0x1p-30, b = 1 + 0x1p-24 - 0x1p-30;
+  CHECK(static_cast<float>(a * b) == 1.0f);
+  CHECK(round_product(a, b) == 1 + 0x1p-23f);
+  CHECK(round_product(-a, b) == -1 - 0x1p-23f);
+  // (1 - 2^-31)(1 + 3 * 2^-24 + 2^-31) = 1 + 3 * 2^-24 - 3 * 2^-55 - 2^-62: below the midpoint of 1 + 2^-23 and 1 +
+  // 2^-22
+  const double c = 1 - 0x1p-31, d = 1 + 3 * 0x1p-24 + 0x1p-31;
+  CHECK(static_cast<float>(c * d) == 1 + 0x1p-22f);
+  CHECK(round_product(c, d) == 1 + 0x1p-23f);
+  CHECK(round_product(0.0, 3.0) == 0.0f);
+  CHECK(std::isnan(round_product(kNan, 1.0)));
+  CHECK(round_product(kInf, 2.0) == kInf);
 }
