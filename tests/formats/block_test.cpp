@@ -277,6 +277,9 @@ TEST_CASE("Decoding takes codes that no encoder emits", "[block][special]") {
   CHECK(decoded("int4:g16:asym", {0, 6, 0xF5}, {0}, {6}, {}) == Bits{0u, 0u, 0u});
   CHECK(decoded("int4:g16:asym", {0xFF, 6}, {bits(0.5f)}, {6}, {}) == Bits{bits(4.5f), 0u});  // upper bits do not count
   CHECK(decoded("e5m2:g4:s=fp16", {0x7C, 0x3C}, {0}, {}, {}) == Bits{0x7FC00000u, 0u});       // Inf * 0
+  // NF4 value * fp16 scale * float32 scale within 2^-53 of a midpoint; expected bits from exact integers
+  CHECK(decoded("nf4:g16:s=fp16:ts=fp32", {9}, {0x3C00 + 1265 - 1024}, {}, 9917041 * 0x1p-23f) == Bits{0x3E70AB49u});
+  CHECK(decoded("nf4:g16:s=fp16:ts=fp32", {13}, {0x3C00 + 1543 - 1024}, {}, 13089755 * 0x1p-23f) == Bits{0x3FA95421u});
   CHECK(decoded("ternary", {0, 1, 2, 3}, {0x38}, {}, {}) == Bits{bits(-1.0f), 0u, bits(1.0f), 0x7FC00000u});
 }
 
