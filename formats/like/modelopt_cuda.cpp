@@ -12,9 +12,13 @@
 namespace lowbit::like {
 namespace {
 
-constexpr std::array<std::string_view, 7> kFormats = {
-    "mxfp8_e4m3:rule=ceil", "mxfp8_e5m2:rule=ceil", "mxfp6_e2m3:rule=ceil", "mxfp6_e3m2:rule=ceil",
-    "mxfp4:rule=ceil",      "mxint8:rule=ceil",     "nvfp4"};
+constexpr std::array<std::string_view, 7> kFormats = {"mxfp8_e4m3:rule=ceil",
+                                                      "mxfp8_e5m2:rule=ceil",
+                                                      "mxfp6_e2m3:rule=ceil",
+                                                      "mxfp6_e3m2:rule=ceil",
+                                                      "mxfp4:rule=ceil",
+                                                      "mxint8:rule=ceil",
+                                                      "nvfp4"};
 
 /// `scale` multiplies the values, `unscale` what they were rounded to.
 struct Scales {
@@ -28,7 +32,9 @@ float block_amax(std::span<const float> x) {
   return amax;
 }
 
-bool is_usable(float amax) { return amax != 0 && std::isfinite(amax); }
+bool is_usable(float amax) {
+  return amax != 0 && std::isfinite(amax);
+}
 
 /// 2^ceil(log2(amax / max)) from the bits of the float32 quotient; integers count on the integer grid.
 Scales mx_scales(const Element& element, float amax) {
@@ -57,7 +63,8 @@ float convert(const Element& element, float magnitude) {
   return lowbit::round_to(element, magnitude);
 }
 
-/// The kernel leaves the sign of zeros and NaN uninitialised: zeros of either sign give +0 here, NaN counts as positive.
+/// The kernel leaves the sign of zeros and NaN uninitialised: zeros of either sign give +0 here, NaN counts as
+/// positive.
 void fake_group(const Format& format, float tensor_amax, std::span<const float> x, float* y) {
   const float amax = block_amax(x);
   const bool two_level = format.second_level != SecondLevel::none;

@@ -41,7 +41,9 @@ void fake_group(const Format& format, float tensor_amax, std::span<const float> 
   }
 }
 
-void resolve(Format& format, std::span<const std::string>) { require_one_of(format, format.like, kFormats); }
+void resolve(Format& format, std::span<const std::string>) {
+  require_one_of(format, format.like, kFormats);
+}
 
 void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
   fake(fake_group, format, layout, x, y, context);
