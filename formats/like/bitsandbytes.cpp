@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
 
@@ -51,7 +52,7 @@ float clamp_unit(float v) {
 
 void quantize(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group) {
   const Thresholds& t = thresholds(*format.element);
-  const float absmax = amax_with_nan(x);
+  const float absmax = amax_or_nan(x);
   const float raised = absmax < kSmallestAbsmax ? kSmallestAbsmax : absmax;
   const bool incomplete = x.size() < format.group_size;  // the last block of a tensor: divides, and stores `raised`
   const float reciprocal = 1.0f / raised;
@@ -73,15 +74,6 @@ constexpr Pipeline kPipeline{nullptr, quantize, dequantize};
 void resolve(Format& format, std::span<const std::string>) {
   require_one_of(format, format.like, kFormats);
 }
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(kPipeline, format, layout, x, y, context);
-}
-Quantized encode_values(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
-}
-void decode_values(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
-}
 
 }  // namespace
 
@@ -92,8 +84,8 @@ const Implementation kBitsandbytes{
     "PyPI bitsandbytes 0.50.2, functional.quantize_4bit; checked against the running code",
     kFormats,
     resolve,
-    fake_values,
-    encode_values,
-    decode_values};
+    fake_with<kPipeline>,
+    encode_with<kPipeline>,
+    decode_with<kPipeline>};
 
 }  // namespace lowbit::like

@@ -6,6 +6,7 @@
 #include "formats/codec.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
+#include "formats/like/options.hpp"
 
 namespace lowbit::like {
 namespace {
@@ -170,17 +171,13 @@ void dequantize(const Format& format, float tensor_scale, std::span<const std::u
   }
 }
 
-bool given_key(std::span<const std::string> given, std::string_view key) {
-  return std::find(given.begin(), given.end(), key) != given.end();
-}
-
 void resolve(Format& format, std::span<const std::string> given) {
   const bool integer = format.element->is_integer();
-  if (format.scale_element && !integer && !format.scale_element->is_float() && !given_key(given, "rule"))
+  if (format.scale_element && !integer && !format.scale_element->is_float() && !is_given(given, "rule"))
     format.rule = ScaleRule::even;
   if (format.scale_element && integer && format.is_block()) {
-    if (!given_key(given, "s")) format.scale_element = &element("fp32");
-    if (format.zero_point == ZeroPoint::none && !given_key(given, "range") && !given_key(given, "full"))
+    if (!is_given(given, "s")) format.scale_element = &element("fp32");
+    if (format.zero_point == ZeroPoint::none && !is_given(given, "range") && !is_given(given, "full"))
       format.range = IntegerRange::half;
   }
   require_one_of(format, format.like, kFormats, integer ? kOpenGroup : kOpenNothing,
@@ -188,16 +185,6 @@ void resolve(Format& format, std::span<const std::string> given) {
 }
 
 constexpr Pipeline kPipeline{global_scale_of, quantize, dequantize};
-
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(fake_group, format, layout, x, y, context);
-}
-Quantized encode_values(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
-}
-void decode_values(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
-}
 
 }  // namespace
 
@@ -208,8 +195,8 @@ const Implementation kCompressedTensors{
     "PyPI compressed-tensors 0.20.0; checked against the running code (torch 2.15.0)",
     kFormats,
     resolve,
-    fake_values,
-    encode_values,
-    decode_values};
+    fake_with<fake_group>,
+    encode_with<kPipeline>,
+    decode_with<kPipeline>};
 
 }  // namespace lowbit::like

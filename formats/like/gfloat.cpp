@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
 
@@ -20,14 +21,13 @@ constexpr int kIntFraction = 6;           // MXINT8: value = code * 2^-6
 std::uint32_t scale_code(const Element& element, float amax) {
   if (std::isnan(amax)) return kNanScale;
   if (amax == 0) return 0;
-  const float log2 = static_cast<float>(std::log2(static_cast<double>(amax)));
   const float emax = element.is_integer() ? 0.0f : static_cast<float>(element.emax());
-  return static_cast<std::uint32_t>(std::clamp(std::floor(log2) - emax, -127.0f, 127.0f) + 127.0f);
+  return static_cast<std::uint32_t>(std::clamp(floor_log2f(amax) - emax, -127.0f, 127.0f) + 127.0f);
 }
 
 void quantize(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group) {
   const Element& element = format.code_element();
-  group.scale = scale_code(*format.element, amax_with_nan(x));
+  group.scale = scale_code(*format.element, amax_or_nan(x));
   const float scale = std::ldexp(1.0f, static_cast<int>(group.scale) - 127);
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (group.scale == kNanScale) {
@@ -57,15 +57,6 @@ void resolve(Format& format, std::span<const std::string>) {
   if (format.element->is_integer()) format.range = IntegerRange::full;
   require_one_of(format, format.like, kFormats);
 }
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(kPipeline, format, layout, x, y, context);
-}
-Quantized encode_values(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
-}
-void decode_values(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
-}
 
 }  // namespace
 
@@ -76,8 +67,8 @@ const Implementation kGfloat{
     "PyPI gfloat 0.5.2, block.quantize_block and compute_scale_amax; checked against the running code (numpy 2.4.6)",
     kFormats,
     resolve,
-    fake_values,
-    encode_values,
-    decode_values};
+    fake_with<kPipeline>,
+    encode_with<kPipeline>,
+    decode_with<kPipeline>};
 
 }  // namespace lowbit::like

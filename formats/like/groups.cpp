@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "formats/error.hpp"
+#include "formats/like/float_math.hpp"
 
 namespace lowbit::like {
 namespace {
@@ -15,7 +16,7 @@ std::span<const float> gather(const Run& run, const float* x, std::vector<float>
 }
 
 float tensor_amax_of(const Layout& layout, const float* x, const QuantizeContext& context) {
-  return context.tensor_amax ? *context.tensor_amax : amax_with_nan({x, layout.size()});
+  return context.tensor_amax ? *context.tensor_amax : amax_or_nan({x, layout.size()});
 }
 
 float tensor_scale_of(const Pipeline& pipeline, const Format& format, const Layout& layout, const float* x,
@@ -36,15 +37,6 @@ void refuse_tiles(const Format& format) {
 }
 
 }  // namespace
-
-float amax_with_nan(std::span<const float> x) {
-  float amax = 0.0f;
-  for (const float v : x) {
-    if (std::isnan(v)) return std::abs(v);
-    amax = std::max(amax, std::abs(v));
-  }
-  return amax;
-}
 
 void fake(const Pipeline& pipeline, const Format& format, const Layout& layout, const float* x, float* y,
           const QuantizeContext& context) {

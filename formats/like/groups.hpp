@@ -50,8 +50,23 @@ using FakeGroup = void (*)(const Format& format, float tensor_amax, std::span<co
 void fake(FakeGroup quantize, const Format& format, const Layout& layout, const float* x, float* y,
           const QuantizeContext& context);
 
-/// max |x|, NaN if a value is NaN: the maximum of torch and numpy.
-float amax_with_nan(std::span<const float> x);
+/// The three entries of an Implementation that is one pipeline, or one fake quantiser of a group.
+template <const Pipeline& pipeline>
+void fake_with(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
+  fake(pipeline, format, layout, x, y, context);
+}
+template <FakeGroup quantize>
+void fake_with(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
+  fake(quantize, format, layout, x, y, context);
+}
+template <const Pipeline& pipeline>
+Quantized encode_with(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
+  return encode(pipeline, format, layout, x, context);
+}
+template <const Pipeline& pipeline>
+void decode_with(const Quantized& quantized, float* y) {
+  decode(pipeline, quantized, y);
+}
 
 /// Options of a format that an implementation leaves open; all others must be those of one of its formats.
 enum Open : unsigned {

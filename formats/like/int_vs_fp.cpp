@@ -98,7 +98,7 @@ float on_float_grid(const Element& to, float x) {
 
 void quantize_group(const Format& format, float tensor_amax, std::span<const float> x, float* y) {
   const Element& to = *format.element;
-  const float scale = block_scale(format, amax_with_nan(x), tensor_amax), max = max_of(format);
+  const float scale = block_scale(format, amax_or_nan(x), tensor_amax), max = max_of(format);
   const float min = to.is_integer() && is_full_range(format) ? -max - 1 : -max;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const float input = x[i] / scale;
@@ -115,7 +115,7 @@ float largest_block_maximum(const Format& format, const Layout& layout, const fl
   for_each_run(format, layout, [&](const Run& run) {
     values.resize(run.count);
     for (std::size_t i = 0; i < run.count; ++i) values[i] = x[run.first + i * run.stride];
-    if (amax_with_nan(values) == 0) amax = kEpsilon;
+    if (amax_or_nan(values) == 0) amax = kEpsilon;
   });
   return amax;
 }
@@ -124,7 +124,7 @@ void fake_tensor(const Format& format, const Layout& layout, const float* x, flo
   if (format.group == GroupKind::size) require_whole_groups(format, layout, format.group_size);
   QuantizeContext known = context;
   if (format.second_level != SecondLevel::none) {
-    const float amax = context.tensor_amax ? *context.tensor_amax : amax_with_nan({x, layout.size()});
+    const float amax = context.tensor_amax ? *context.tensor_amax : amax_or_nan({x, layout.size()});
     known.tensor_amax = largest_block_maximum(format, layout, x, amax);
   }
   fake(quantize_group, format, layout, x, y, known);

@@ -46,7 +46,7 @@ float shared_exponent(float amax) {
 
 void quantize_block(const Format& format, float, std::span<const float> x, float* y) {
   const MicroxElement to = microx_element(*format.element);
-  const float exponent = shared_exponent(amax_with_nan(x));
+  const float exponent = shared_exponent(amax_or_nan(x));
   const bool flushed = format.flush && !(exponent > -127);
   float scale_exponent = exponent - static_cast<float>(to.emax);
   if (scale_exponent > 127) scale_exponent = std::numeric_limits<float>::quiet_NaN();

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
 #include "formats/like/microxcaling.hpp"
@@ -80,7 +81,7 @@ float quantize_element(float x, const MicroxElement& to, bool even) {
 /// The maximum is max(abs(x)) of torch, as _quantize_mx hands it to this code.
 void quantize_block(const Format& format, float, std::span<const float> x, float* y) {
   const MicroxElement to = microx_element(*format.element);
-  const int exponent = exponent_field(amax_with_nan(x));
+  const int exponent = exponent_field(amax_or_nan(x));
   const bool flushed = format.flush && exponent == 0;
   const float scale = shared_scale(exponent, to.emax);
   for (std::size_t i = 0; i < x.size(); ++i) {

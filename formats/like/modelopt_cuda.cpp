@@ -7,7 +7,7 @@
 #include "formats/codec.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
-#include "formats/scale_rule.hpp"
+#include "formats/like/options.hpp"
 
 namespace lowbit::like {
 namespace {
@@ -81,12 +81,8 @@ void fake_group(const Format& format, float tensor_amax, std::span<const float> 
 
 void resolve(Format& format, std::span<const std::string> given) {
   const bool mx = format.scale_element != nullptr && format.scale_element->kind == ElementKind::exponent;
-  if (mx && std::find(given.begin(), given.end(), "rule") == given.end()) format.rule = ScaleRule::ceil;
+  if (mx && !is_given(given, "rule")) format.rule = ScaleRule::ceil;
   require_one_of(format, format.like, kFormats);
-}
-
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(fake_group, format, layout, x, y, context);
 }
 
 }  // namespace
@@ -98,7 +94,7 @@ const Implementation kModeloptCuda{
     "PyPI nvidia-modelopt 0.47.0, tensor_quant_mx.cu; checked against its host functions, uninitialised signs left out",
     kFormats,
     resolve,
-    fake_values,
+    fake_with<fake_group>,
     nullptr,
     nullptr};
 

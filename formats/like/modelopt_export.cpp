@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
 
@@ -33,7 +34,7 @@ float block_scale(const Format& format, std::uint32_t code, float tensor_scale) 
 
 void quantize(const Format& format, float tensor_scale, std::span<const float> x, std::uint8_t* codes,
               GroupCodes& group) {
-  group.scale = scale_code(format, amax_with_nan(x), tensor_scale);
+  group.scale = scale_code(format, amax_or_nan(x), tensor_scale);
   const float scale = block_scale(format, group.scale, tensor_scale);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const float v = x[i] / scale;
@@ -57,15 +58,6 @@ constexpr Pipeline kPipeline{tensor_scale, quantize, dequantize};
 void resolve(Format& format, std::span<const std::string>) {
   require_one_of(format, format.like, kFormats);
 }
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(kPipeline, format, layout, x, y, context);
-}
-Quantized encode_values(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
-}
-void decode_values(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
-}
 
 }  // namespace
 
@@ -76,8 +68,8 @@ const Implementation kModeloptExport{
     "PyPI nvidia-modelopt 0.47.0, qtensor/nvfp4_tensor.py; checked against the running code (torch 2.15.0)",
     kFormats,
     resolve,
-    fake_values,
-    encode_values,
-    decode_values};
+    fake_with<kPipeline>,
+    encode_with<kPipeline>,
+    decode_with<kPipeline>};
 
 }  // namespace lowbit::like

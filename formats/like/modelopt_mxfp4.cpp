@@ -3,8 +3,10 @@
 #include <cmath>
 
 #include "formats/codec.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
+#include "formats/like/options.hpp"
 
 namespace lowbit::like {
 namespace {
@@ -19,12 +21,11 @@ bool scale_is_open(float amax) {
 }
 
 std::uint32_t scale_code(float amax) {
-  const float log2 = static_cast<float>(std::log2(static_cast<double>(amax / 6.0f)));
-  return static_cast<std::uint32_t>(std::ceil(std::max(log2, -127.0f)) + 127.0f);
+  return static_cast<std::uint32_t>(std::max(ceil_log2f(amax / 6.0f), -127.0f) + 127.0f);
 }
 
 void quantize(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group) {
-  const float amax = amax_with_nan(x);
+  const float amax = amax_or_nan(x);
   if (scale_is_open(amax)) {
     group.scale = 0;
     std::fill_n(codes, x.size(), static_cast<std::uint8_t>(kSignBit));
@@ -47,19 +48,9 @@ void dequantize(const Format& format, float, std::span<const std::uint8_t> codes
 constexpr Pipeline kPipeline{nullptr, quantize, dequantize};
 
 void resolve(Format& format, std::span<const std::string> given) {
-  const auto is_given = [&](std::string_view key) { return std::find(given.begin(), given.end(), key) != given.end(); };
-  if (format.is_block() && !is_given("rule")) format.rule = ScaleRule::ceil;
-  if (!is_given("round")) format.conversion.rounding = Rounding::rtsm;
+  if (format.is_block() && !is_given(given, "rule")) format.rule = ScaleRule::ceil;
+  if (!is_given(given, "round")) format.conversion.rounding = Rounding::rtsm;
   require_one_of(format, format.like, kFormats);
-}
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(kPipeline, format, layout, x, y, context);
-}
-Quantized encode_values(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
-}
-void decode_values(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
 }
 
 }  // namespace
@@ -73,8 +64,8 @@ const Implementation kModeloptMxfp4{
     "left out",
     kFormats,
     resolve,
-    fake_values,
-    encode_values,
-    decode_values};
+    fake_with<kPipeline>,
+    encode_with<kPipeline>,
+    decode_with<kPipeline>};
 
 }  // namespace lowbit::like

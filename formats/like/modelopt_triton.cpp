@@ -45,10 +45,6 @@ void resolve(Format& format, std::span<const std::string>) {
   require_one_of(format, format.like, kFormats);
 }
 
-void fake_values(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(fake_group, format, layout, x, y, context);
-}
-
 }  // namespace
 
 extern const Implementation kModeloptTriton;
@@ -59,7 +55,7 @@ const Implementation kModeloptTriton{
     "with its E4M3 cast replaced, NaN and Inf from the source",
     kFormats,
     resolve,
-    fake_values,
+    fake_with<fake_group>,
     nullptr,
     nullptr};
 

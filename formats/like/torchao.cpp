@@ -7,6 +7,7 @@
 
 #include "formats/codec.hpp"
 #include "formats/error.hpp"
+#include "formats/like/float_math.hpp"
 #include "formats/like/groups.hpp"
 #include "formats/like/like.hpp"
 
@@ -62,7 +63,7 @@ std::uint32_t mx_scale(const Format& format, float amax) {
 
 void quantize_mx(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group) {
   const Element& element = *format.element;
-  group.scale = mx_scale(format, amax_with_nan(x));
+  group.scale = mx_scale(format, amax_or_nan(x));
   const float inverse = std::ldexp(1.0f, 127 - static_cast<int>(group.scale));
   for (std::size_t i = 0; i < x.size(); ++i)
     codes[i] = static_cast<std::uint8_t>(group.scale == kNanScale ? nan_code(element) : cast(element, x[i] * inverse));
@@ -79,8 +80,7 @@ void dequantize_mx(const Format& format, float, std::span<const std::uint8_t> co
 std::uint32_t mx_ceil_scale_0_18(float ratio) {
   if (std::isnan(ratio)) return kNanScale;
   if (std::isinf(ratio)) return 254;
-  const float log2 = static_cast<float>(std::log2(static_cast<double>(ratio)));
-  return static_cast<std::uint32_t>(std::clamp(std::ceil(log2), -127.0f, 127.0f) + 127.0f);
+  return static_cast<std::uint32_t>(std::clamp(ceil_log2f(ratio), -127.0f, 127.0f) + 127.0f);
 }
 
 /// rceil multiplies by a reciprocal that is 1 for code 0, and cuts to the largest value.
@@ -95,7 +95,7 @@ void quantize_mx_ceil_0_18(const Format& format, float amax, std::span<const flo
 
 /// The others divide by a scale of at least 2^-126, which is Inf where the code says NaN.
 void quantize_mx_0_18(const Format& format, float, std::span<const float> x, std::uint8_t* codes, GroupCodes& group) {
-  const float amax = amax_with_nan(x);
+  const float amax = amax_or_nan(x);
   if (format.rule == ScaleRule::ceil) return quantize_mx_ceil_0_18(format, amax, x, codes, group);
   group.scale = std::isnan(amax) ? kNanScale : static_cast<std::uint32_t>(shared_exponent(format, amax) + 127);
   const float scale = std::max(std::bit_cast<float>(group.scale << 23), 0x1p-126f);
@@ -115,7 +115,7 @@ std::uint32_t cast_fp4(const Element& element, float x, float reciprocal) {
 void quantize_nvfp4(const Format& format, float tensor_scale, std::span<const float> x, std::uint8_t* codes,
                     GroupCodes& group) {
   const bool two_level = format.second_level == SecondLevel::fp32;
-  const float amax = amax_with_nan(x);
+  const float amax = amax_or_nan(x);
   const float wanted = two_level ? amax / 6.0f / tensor_scale : amax / 6.0f;
   if (std::isnan(wanted)) {
     // A NaN that came in is positive, one that 0/0 or Inf/Inf made is negative; that of the E4M3 code has all mantissa

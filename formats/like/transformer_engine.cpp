@@ -41,7 +41,7 @@ std::uint8_t code_of(const Format& format, float x) {
 void quantize(const Format& format, float tensor_amax, std::span<const float> x, std::uint8_t* codes,
               GroupCodes& group) {
   const float global = encode_scale(tensor_amax);
-  const float wanted = clamp_or_nan(finite(amax_with_nan(x) * (global * (1 / kMaxE2m1))), -kMaxE4m3, kMaxE4m3);
+  const float wanted = clamp_or_nan(finite(amax_or_nan(x) * (global * (1 / kMaxE2m1))), -kMaxE4m3, kMaxE4m3);
   group.scale = std::isnan(wanted) ? kNanScale : lowbit::encode(*format.scale_element, wanted);
   const float multiplier = finite(1 / (lowbit::decode(*format.scale_element, group.scale) * (1 / global)));
   for (std::size_t i = 0; i < x.size(); ++i)

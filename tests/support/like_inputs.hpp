@@ -1,11 +1,14 @@
 // The inputs of the like= vectors, made of integers alone: the twin of scripts/oracle/like_inputs.py, whose text
 // defines them, and the digests that a vector file holds.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/random.hpp"
@@ -82,9 +85,10 @@ inline std::vector<float> like_inputs(const LikeRow& row) {
     if (row.exclude.count(kind)) kind = 0;
     const bool special = kind >= 13 && (row.tensor == 0 || b % row.tensor == row.tensor / 2);
     const int base = kind < 13 ? kind : kind == 15 && row.tensor == 0 ? 8 : 0;
+    std::array<std::uint32_t, 4> words{};
     for (std::size_t i = 0; i < row.group; ++i) {
       const std::size_t n = b * row.group + i;
-      const auto words = philox(1, values, n / 2);
+      if (i == 0 || n % 2 == 0) words = philox(1, values, n / 2);  // two values a call
       const detail::ValueWords w{words[n % 2 * 2], words[n % 2 * 2 + 1]};
       out[n] = std::bit_cast<float>(detail::class_bits(base, i, w, b0, row.low));
     }
