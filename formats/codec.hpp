@@ -14,8 +14,8 @@ float canonical_nan();
 /// Bits above element.bits must be zero.
 float decode(const Element& element, std::uint32_t code);
 
-/// The conversion of a plain cast that says nothing else: rne; ovf for the IEEE-like elements of 16 bits and more (fp16,
-/// bf16, tf32, fp32), sat for all others.
+/// The conversion of a plain cast that says nothing else: rne; ovf for the IEEE-like elements of 16 bits and more
+/// (fp16, bf16, tf32, fp32), sat for all others.
 Conversion default_conversion(const Element& element);
 
 /// Code of x under `conversion`. Rounds once, whatever the width of x; the sign of zero is kept where the element has a
@@ -23,10 +23,10 @@ Conversion default_conversion(const Element& element);
 /// - NaN: Element::nan_code(), the sign of the input dropped: the element's NaN, else +max for E2M1/E2M3/E3M2 (as
 ///   CUDA's conversions), 0 for integers, the code of zero for codebooks.
 /// - Beyond max(): sat gives max(), also for Inf. ovf gives Inf, or NaN where there is no Inf, to Inf itself and to
-///   values that round past max() with the next value that would exist as neighbour; rtz never rounds past it (IEEE 754,
-///   7.4). Elements without Inf and NaN always saturate. sr draws nothing beyond max(): it decides there as rne does.
+///   values that round past max() with the next value that would exist as neighbour; rtz never rounds past it (IEEE
+///   754, 7.4). Elements without Inf and NaN always saturate. sr draws nothing beyond max(): it decides as rne there.
 /// - Rounding::rne: ties to the even code. Codebooks: the neighbours are separated by the float nearest to their
-///   midpoint, a value on it is a tie; rne gives it to the lower neighbour (NF4, bitsandbytes FP4) or to zero (ternary).
+///   midpoint, a value on it is a tie; rne gives it to the lower neighbour (NF4, bitsandbytes FP4) or zero (ternary).
 /// - Rounding::sr: away from zero iff word < fraction of the gap * 2^32, the comparison exact.
 /// - E8M0: 0, negative values and NaN give NaN (0xFF), positive values below 2^-127 give 2^-127 under every rounding.
 /// - UE4M3: negative values that do not round to zero give 0 under sat and rtz, NaN under ovf.

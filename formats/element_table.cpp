@@ -11,6 +11,10 @@ constexpr std::string_view kMx = "OCP Microscaling Formats (MX) v1.0, section 5.
 constexpr std::string_view kLlvm = "LLVM APFloat semantics (also ml_dtypes)";
 constexpr std::string_view kFnuz = "Noune et al., 8-bit Numerical Formats for Deep Neural Networks, arXiv:2206.02915";
 constexpr std::string_view kIeee = "IEEE 754-2019, table 3.5";
+constexpr std::string_view kGaudi = "LLVM APFloat Float8E4M3 (IEEE style; Gaudi 2)";
+constexpr std::string_view kBf16 = "bfloat16: binary32 without its low 16 bits";
+constexpr std::string_view kTf32 = "NVIDIA TF32: binary32 without its low 13 bits; 19-bit codes";
+constexpr std::string_view kUe4m3 = "NVFP4 block scale: E4M3 without the sign (PTX ISA, .ue4m3)";
 constexpr std::string_view kInt = "symmetric integer grid -Q..Q, Q = 2^(b-1) - 1 (INT v.s. FP, arXiv:2510.25602)";
 constexpr std::string_view kIntFull = "two's complement, all 2^b codes";
 
@@ -28,8 +32,8 @@ constexpr std::array<float, 16> kBnbFp4 = {
 
 constexpr std::array<float, 3> kTernary = {-1.0f, 0.0f, 1.0f};  // code = value + 1
 
-constexpr Element floating(std::string_view name, std::string_view alias, int exponent_bits, int mantissa_bits, int bias,
-                           NonFinite non_finite, std::string_view source, bool is_signed = true) {
+constexpr Element floating(std::string_view name, std::string_view alias, int exponent_bits, int mantissa_bits,
+                           int bias, NonFinite non_finite, std::string_view source, bool is_signed = true) {
   return {.name = name, .alias = alias, .kind = ElementKind::floating,
           .bits = exponent_bits + mantissa_bits + (is_signed ? 1 : 0), .exponent_bits = exponent_bits,
           .mantissa_bits = mantissa_bits, .bias = bias, .is_signed = is_signed, .non_finite = non_finite,
@@ -57,6 +61,7 @@ constexpr Element codebook(std::string_view name, std::string_view alias, int bi
 }
 
 // The codebook elements carry a suffix because "nf4", "bnb_fp4" and "ternary" as format names are the block formats.
+// clang-format off
 constexpr std::array kElements = {
     //        name           alias       E  M   bias non-finite       source
     floating("e4m3",         "e4m3fn",   4, 3,  7,   NonFinite::fn,   kOfp8),
@@ -64,25 +69,28 @@ constexpr std::array kElements = {
     floating("e2m3",         "e2m3fn",   2, 3,  1,   NonFinite::none, kMx),
     floating("e3m2",         "e3m2fn",   3, 2,  3,   NonFinite::none, kMx),
     floating("e2m1",         "e2m1fn",   2, 1,  1,   NonFinite::none, kMx),
-    floating("e4m3_ieee",    "",         4, 3,  7,   NonFinite::ieee, "LLVM APFloat Float8E4M3 (IEEE style; Gaudi 2)"),
+    floating("e4m3_ieee",    "",         4, 3,  7,   NonFinite::ieee, kGaudi),
     floating("e4m3fnuz",     "",         4, 3,  8,   NonFinite::fnuz, kFnuz),
     floating("e4m3b11fnuz",  "",         4, 3,  11,  NonFinite::fnuz, kLlvm),
     floating("e5m2fnuz",     "",         5, 2,  16,  NonFinite::fnuz, kFnuz),
     floating("e3m4",         "",         3, 4,  3,   NonFinite::ieee, kLlvm),
     floating("fp16",         "float16",  5, 10, 15,  NonFinite::ieee, kIeee),
-    floating("bf16",         "bfloat16", 8, 7,  127, NonFinite::ieee, "bfloat16: binary32 without its low 16 bits"),
-    floating("tf32",         "",         8, 10, 127, NonFinite::ieee, "NVIDIA TF32: binary32 without its low 13 bits; 19-bit codes"),
+    floating("bf16",         "bfloat16", 8, 7,  127, NonFinite::ieee, kBf16),
+    floating("tf32",         "",         8, 10, 127, NonFinite::ieee, kTf32),
     floating("fp32",         "float32",  8, 23, 127, NonFinite::ieee, kIeee),
-    floating("ue4m3",        "",         4, 3,  7,   NonFinite::fn,   "NVFP4 block scale: E4M3 without the sign (PTX ISA, .ue4m3)", false),
+    floating("ue4m3",        "",         4, 3,  7,   NonFinite::fn,   kUe4m3, false),
     exponent("e8m0",         "e8m0fnu",  8, 127, "OCP Microscaling Formats (MX) v1.0, section 5.4.1, table 7"),
     integer("int2", 2, false), integer("int3", 3, false), integer("int4", 4, false), integer("int5", 5, false),
     integer("int6", 6, false), integer("int7", 7, false), integer("int8", 8, false),
-    integer("int2_full", 2, true), integer("int3_full", 3, true), integer("int4_full", 4, true), integer("int5_full", 5, true),
-    integer("int6_full", 6, true), integer("int7_full", 7, true), integer("int8_full", 8, true),
-    codebook("ternary_codebook", "ternary", 2, kTernary, false, "codes {-1, 0, +1}, code = value + 1 (ThinKV, arXiv:2510.01290; BitNet b1.58, arXiv:2402.17764)"),
+    integer("int2_full", 2, true), integer("int3_full", 3, true), integer("int4_full", 4, true),
+    integer("int5_full", 5, true), integer("int6_full", 6, true), integer("int7_full", 7, true),
+    integer("int8_full", 8, true),
+    codebook("ternary_codebook", "ternary", 2, kTernary, false,
+             "codes {-1, 0, +1}, code = value + 1 (ThinKV, arXiv:2510.01290; BitNet b1.58, arXiv:2402.17764)"),
     codebook("nf4_codebook", "nf4", 4, kNf4, true, "QLoRA, arXiv:2305.14314, appendix E; bitsandbytes"),
     codebook("bnb_fp4_codebook", "bnb_fp4", 4, kBnbFp4, true, "bitsandbytes fp4 (not OCP E2M1)"),
 };
+// clang-format on
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// A format: an element together with everything that decides which bits come out of a tensor. Parsed from and printed as
-// a name, for example "mxfp4", "int4:g128:s=fp16:asym", "e2m1:g16:s=e4m3:ts=fp32" (options: name_option.cpp).
+// A format: an element together with everything that decides which bits come out of a tensor. Parsed from and printed
+// as a name, for example "mxfp4", "int4:g128:s=fp16:asym", "e2m1:g16:s=e4m3:ts=fp32" (options: name_option.cpp).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -74,13 +74,14 @@ std::span<const Preset> presets();
 /// The preset of that name or alias, or nullptr.
 const Preset* find_preset(std::string_view name);
 
-/// Parses a format name: format := base (":" option)*, base := preset | element; options in any order, each at most once.
-/// A bare element is a plain cast; gN, channel, tensor and tileRxC add a scale. Options that the name leaves out:
+/// Parses a format name: format := base (":" option)*, base := preset | element; options in any order, each at most
+/// once. A bare element is a plain cast; gN, channel, tensor and tileRxC add a scale. Options that the name leaves out:
 /// scale: fp32 with rule=amax (ternary: e4m3 with rule=twn; s=e8m0: rule=floor); ts=none; z: the scale element where it
-/// is fp16, bf16 or fp32, else fp32; round=rne; fp16, bf16, tf32 and fp32 ovf, all others sat; seed=0; nan=poison. Options
-/// of a preset yield to those that the user writes, and like= puts that implementation's own defaults in place of both.
-/// Not stated in the paper: ThinKV does not give the scale of its ternary groups; twn is our default. Errors: unknown base or option (with "did you mean" and the accepted ones), duplicate or
-/// contradictory options, options that the like= implementation does not have.
+/// is fp16, bf16 or fp32, else fp32; round=rne; fp16, bf16, tf32 and fp32 ovf, all others sat; seed=0; nan=poison.
+/// Options of a preset yield to those that the user writes; like= puts that implementation's own defaults in place of
+/// both. Not stated in the paper: ThinKV does not give the scale of its ternary groups; twn is our default.
+/// Errors: unknown base or option (with "did you mean" and the accepted ones), duplicate or contradictory options,
+/// options that the like= implementation does not have.
 Format parse_format(std::string_view name);
 
 /// Canonical short name: parse_format(print(f)) == f. A preset prints as its name plus the options that differ from it.
