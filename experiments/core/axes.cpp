@@ -58,12 +58,22 @@ bool Value::operator==(const Value& other) const {
   return real() == other.real();
 }
 
-Domain at_least(double min) { return {.min = min}; }
-Domain between(double min, double max) { return {.min = min, .max = max}; }
-Domain one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
-Domain checked(std::function<std::string(const std::string&)> canonical) { return {.canonical = std::move(canonical)}; }
+Domain at_least(double min) {
+  return {.min = min};
+}
+Domain between(double min, double max) {
+  return {.min = min, .max = max};
+}
+Domain one_of(std::vector<std::string> choices) {
+  return {.choices = std::move(choices)};
+}
+Domain checked(std::function<std::string(const std::string&)> canonical) {
+  return {.canonical = std::move(canonical)};
+}
 
-Values numbers(std::vector<double> list) { return {Kind::real, {list.begin(), list.end()}, {}}; }
+Values numbers(std::vector<double> list) {
+  return {Kind::real, {list.begin(), list.end()}, {}};
+}
 
 Values linspace(double first, double last, std::size_t count) {
   if (count < 2) throw std::logic_error("linspace needs at least 2 values");
@@ -74,7 +84,8 @@ Values linspace(double first, double last, std::size_t count) {
 }
 
 Values logspace(double first, double last, std::size_t count) {
-  if (count < 2 || first <= 0 || last <= 0) throw std::logic_error("logspace needs at least 2 values and positive ends");
+  if (count < 2 || first <= 0 || last <= 0)
+    throw std::logic_error("logspace needs at least 2 values and positive ends");
   Values values{Kind::real, {}, {}};
   for (std::size_t i = 0; i < count; ++i)
     values.list.emplace_back(
@@ -82,7 +93,9 @@ Values logspace(double first, double last, std::size_t count) {
   return values;
 }
 
-Values integers(std::vector<std::int64_t> list) { return {Kind::integer, {list.begin(), list.end()}, {}}; }
+Values integers(std::vector<std::int64_t> list) {
+  return {Kind::integer, {list.begin(), list.end()}, {}};
+}
 
 Values indices(std::size_t count) {
   Values values{Kind::integer, {}, {}};
@@ -105,7 +118,9 @@ Value check_value(Value value, Kind kind, const Domain& domain, std::string_view
   if (kind == Kind::real && value.kind() == Kind::integer) value = Value(value.real());
   if (value.kind() != kind)
     throw_error(ExitCode::usage, "{}: '{}' is not {}", place, value.print(),
-                kind == Kind::text ? "a text" : kind == Kind::integer ? "an integer" : "a number");
+                kind == Kind::text      ? "a text"
+                : kind == Kind::integer ? "an integer"
+                                        : "a number");
   if (kind != Kind::text) {
     parse_real(value.print(), place, domain.min, domain.max);
     return value;
@@ -148,7 +163,8 @@ void add_integers(std::vector<Value>& list, std::string_view text, Kind kind, st
   const std::size_t dash = text.find('-');
   const std::size_t sign = text.find_first_of("+*", dash);
   const std::int64_t lo = parse_integer(text.substr(0, dash), place, 0, kMax);
-  const std::int64_t hi = parse_integer(text.substr(dash + 1, sign == text.npos ? text.npos : sign - dash - 1), place, lo, kMax);
+  const std::int64_t hi =
+      parse_integer(text.substr(dash + 1, sign == text.npos ? text.npos : sign - dash - 1), place, lo, kMax);
   const bool factor = sign != text.npos && text[sign] == '*';
   const std::int64_t step = sign == text.npos ? 1 : parse_integer(text.substr(sign + 1), place, factor ? 2 : 1, kMax);
   if (factor && lo == 0) throw_error(ExitCode::usage, "{}: '{}' cannot grow from 0 by multiplication", place, text);
@@ -164,7 +180,8 @@ void add_integers(std::vector<Value>& list, std::string_view text, Kind kind, st
 bool is_integer_range(std::string_view text) {
   const std::size_t dash = text.find('-');
   if (dash == 0 || dash == text.npos || dash + 1 == text.size()) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '*'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '*'; });
 }
 
 }  // namespace

@@ -22,17 +22,17 @@ enum class Kind { real, integer, text };
 /// One coordinate or parameter value. Numbers compare by value, whatever their kind.
 class Value {
  public:
-  Value(double v) : v_(v) {}                                   // NOLINT: values are written as plain literals
-  Value(int v) : v_(std::int64_t{v}) {}                        // NOLINT
-  Value(std::int64_t v) : v_(v) {}                             // NOLINT
-  Value(const char* v) : v_(std::string(v)) {}                 // NOLINT
-  Value(std::string v) : v_(std::move(v)) {}                   // NOLINT
+  Value(double v) : v_(v) {}                    // NOLINT: values are written as plain literals
+  Value(int v) : v_(std::int64_t{v}) {}         // NOLINT
+  Value(std::int64_t v) : v_(v) {}              // NOLINT
+  Value(const char* v) : v_(std::string(v)) {}  // NOLINT
+  Value(std::string v) : v_(std::move(v)) {}    // NOLINT
   Kind kind() const { return static_cast<Kind>(v_.index()); }
-  double real() const;                ///< a number as double; std::logic_error for a text
-  std::int64_t integer() const;       ///< std::logic_error unless an integer
-  const std::string& text() const;    ///< std::logic_error unless a text
-  std::string print() const;          ///< as a user would type it; numbers read back to the same bits
-  std::string seed_text() const;      ///< what random streams are made of: exact, the same in every library version
+  double real() const;              ///< a number as double; std::logic_error for a text
+  std::int64_t integer() const;     ///< std::logic_error unless an integer
+  const std::string& text() const;  ///< std::logic_error unless a text
+  std::string print() const;        ///< as a user would type it; numbers read back to the same bits
+  std::string seed_text() const;    ///< what random streams are made of: exact, the same in every library version
   bool operator==(const Value& other) const;
 
  private:
@@ -49,9 +49,9 @@ struct FormatFacts {
 struct Domain {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices{};                            ///< not empty: texts must be one of these
-  std::function<std::string(const std::string&)> canonical{};   ///< checks a text (Error) and returns its canonical form
-  FormatFacts (*format_facts)(const std::string&) = nullptr;    ///< set where the texts are names of formats
+  std::vector<std::string> choices{};                          ///< not empty: texts must be one of these
+  std::function<std::string(const std::string&)> canonical{};  ///< checks a text (Error) and returns its canonical form
+  FormatFacts (*format_facts)(const std::string&) = nullptr;   ///< set where the texts are names of formats
 };
 Domain at_least(double min);
 Domain between(double min, double max);

@@ -16,7 +16,8 @@ using Statistic = std::function<double(std::span<const std::size_t>)>;
 /// Interval between the (1 - level) / 2 and (1 + level) / 2 quantiles (linear interpolation) of `replicates` resamples
 /// of n items. Resamples whose statistic is not finite are left out; NaN bounds if fewer than half are left or n is 0.
 /// With n = 1 the interval is that one value: too narrow, say so in the row's note.
-Interval bootstrap(std::size_t n, const Statistic& statistic, Rng rng, std::size_t replicates = 1000, double level = 0.95);
+Interval bootstrap(std::size_t n, const Statistic& statistic, Rng rng, std::size_t replicates = 1000,
+                   double level = 0.95);
 /// Of the mean of `values`.
 Interval bootstrap_mean(std::span<const double> values, Rng rng, std::size_t replicates = 1000, double level = 0.95);
 /// Of sum(numerators) / sum(denominators), items resampled in pairs: QSNR and other ratios of sums.

@@ -44,7 +44,8 @@ std::string figures_footer(const std::vector<const Experiment*>& known) {
   }
   return text +
          "\nlists: a,b,c; LO:HI:STEP; integers also LO-HI, LO-HI+STEP, LO-HI*FACTOR\n"
-         "exit codes: 0 ok, 2 usage, 65 bad data, 66 no such file, 70 internal, 73 cannot create, 74 I/O, 75 interrupted: "
+         "exit codes: 0 ok, 2 usage, 65 bad data, 66 no such file, 70 internal, 73 cannot create, 74 I/O, 75 "
+         "interrupted: "
          "run again with --resume, 130 Ctrl-C\n";
 }
 
@@ -74,15 +75,15 @@ CommandLine declare(const std::string& program, const std::string& paper, const 
   return line;
 }
 
-std::vector<const Experiment*> select(const std::vector<const Experiment*>& known, const std::vector<std::string>& words) {
+std::vector<const Experiment*> select(const std::vector<const Experiment*>& known,
+                                      const std::vector<std::string>& words) {
   if (words.empty()) return known;
   std::vector<std::string> names;
   for (const Experiment* e : known) names.push_back(e->declared().figure_slug());
   std::vector<const Experiment*> selected;
   for (const std::string& word : words) {
     const auto found = std::find(names.begin(), names.end(), word);
-    if (found == names.end())
-      throw_error(ExitCode::usage, "unknown figure '{}'{}", word, suggestion(word, names));
+    if (found == names.end()) throw_error(ExitCode::usage, "unknown figure '{}'{}", word, suggestion(word, names));
     const Experiment* e = known[static_cast<std::size_t>(found - names.begin())];
     if (std::find(selected.begin(), selected.end(), e) != selected.end())
       throw_error(ExitCode::usage, "figure '{}' is named twice", word);
@@ -148,8 +149,7 @@ struct Request {
 
 Request read_request(const CommandLine& line, const std::string& program, const std::vector<std::string>& arguments,
                      const std::vector<const Experiment*>& known, const std::vector<std::string>& setting_options) {
-  if (line.given("quick") && line.given("full"))
-    throw_error(ExitCode::usage, "--quick and --full exclude each other");
+  if (line.given("quick") && line.given("full")) throw_error(ExitCode::usage, "--quick and --full exclude each other");
   const Config config = line.given("config") ? read_config(line.text("config"), known) : Config{};
   const auto run_value = [&](const std::string& name) {
     for (const auto& [key, value] : config.run)
@@ -209,7 +209,8 @@ int run_all(const Request& request) {
     results.push_back(run_plan(plan, request.options));
     if (request.output == "text") fmt::print("{}", text_report(results.back()));
     std::fflush(stdout);
-    interrupted = results.back().outcome == Outcome::interrupted || (stop_signal() != 0 && &plan != &request.plans.back());
+    interrupted =
+        results.back().outcome == Outcome::interrupted || (stop_signal() != 0 && &plan != &request.plans.back());
     if (interrupted) break;
   }
   if (request.output == "json") fmt::print("{}", json_report(results));

@@ -16,7 +16,8 @@ std::vector<std::string> paper_slugs();
 std::vector<const Experiment*> experiments_of(const std::string& paper);
 
 /// Settings and run options in an INI file: keys `seed`, `threads`, `out` before the first section, then a section per
-/// figure with its axes and parameters. Error 66 if it cannot be read, 65 if malformed, 2 for an unknown section or key.
+/// figure with its axes and parameters. Error 66 if it cannot be read, 65 if malformed, 2 for an unknown section or
+/// key.
 struct Config {
   std::vector<std::pair<std::string, std::string>> run;
   std::vector<std::pair<std::string, Setting>> settings;  ///< figure, setting

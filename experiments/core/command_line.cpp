@@ -201,8 +201,12 @@ std::vector<std::string> CommandLine::list(std::string_view name) const {
   return found == state_->given.end() ? std::vector<std::string>{} : found->second;
 }
 
-const std::vector<std::string>& CommandLine::words() const { return state_->words; }
-const std::string& CommandLine::program() const { return state_->program; }
+const std::vector<std::string>& CommandLine::words() const {
+  return state_->words;
+}
+const std::string& CommandLine::program() const {
+  return state_->program;
+}
 
 std::int64_t CommandLine::integer(std::string_view name, std::int64_t min, std::int64_t max) const {
   return parse_integer(text(name), fmt::format("--{}", name), min, max);
@@ -231,7 +235,8 @@ std::string CommandLine::help() const {
     if (o.kind != Option::flag) left += " " + o.placeholder;
     std::string right = o.help;
     if (!o.fallback.empty()) right += fmt::format(" (default {})", o.fallback);
-    out += left.size() > 26 ? fmt::format("  {}\n{:30}{}\n", left, "", right) : fmt::format("  {:<28}{}\n", left, right);
+    out +=
+        left.size() > 26 ? fmt::format("  {}\n{:30}{}\n", left, "", right) : fmt::format("  {:<28}{}\n", left, right);
   }
   if (!s.footer.empty()) out += "\n" + s.footer;
   return out;

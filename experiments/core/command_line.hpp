@@ -67,8 +67,7 @@ std::int64_t parse_integer(std::string_view text, std::string_view place,
                            std::int64_t min = std::numeric_limits<std::int64_t>::min(),
                            std::int64_t max = std::numeric_limits<std::int64_t>::max());
 /// Finite decimal number in [min, max]; nan, inf, hexadecimal and trailing text are refused. Independent of the locale.
-double parse_real(std::string_view text, std::string_view place,
-                  double min = -std::numeric_limits<double>::infinity(),
+double parse_real(std::string_view text, std::string_view place, double min = -std::numeric_limits<double>::infinity(),
                   double max = std::numeric_limits<double>::infinity());
 
 /// "unknown axis 'kapa' of fig3; did you mean 'kappa'? accepted: kappa, format": the tail of every such message.

@@ -38,7 +38,8 @@ void Computed::put(const Plan& plan, std::size_t point, const std::vector<double
 }
 
 std::size_t Computed::missing(const std::vector<std::size_t>& points) const {
-  return static_cast<std::size_t>(std::count_if(points.begin(), points.end(), [&](std::size_t p) { return done[p] == 0; }));
+  return static_cast<std::size_t>(
+      std::count_if(points.begin(), points.end(), [&](std::size_t p) { return done[p] == 0; }));
 }
 
 std::vector<std::size_t> shard_points(const Plan& plan, std::size_t shard, std::size_t shards) {
@@ -57,7 +58,8 @@ std::vector<double> flatten(const Plan& plan, const Record& record) {
     const std::size_t n = plan.values_per_point(output);
     const std::vector<double>* given = record.find(output.name);
     if (given && given->size() != n)
-      throw std::logic_error(fmt::format("output '{}' has {} values, its dims ask for {}", output.name, given->size(), n));
+      throw std::logic_error(
+          fmt::format("output '{}' has {} values, its dims ask for {}", output.name, given->size(), n));
     used += given != nullptr;
     if (given)
       values.insert(values.end(), given->begin(), given->end());
@@ -75,8 +77,13 @@ class Workers {
  public:
   Workers(const Plan& plan, std::vector<std::size_t> points, std::size_t before, int inner_threads, Journal& journal,
           Computed& computed)
-      : plan_(plan), points_(std::move(points)), inner_threads_(inner_threads), states_(plan, points_), journal_(journal),
-        computed_(computed), progress_(plan.experiment->name, points_.size() + before, before) {}
+      : plan_(plan),
+        points_(std::move(points)),
+        inner_threads_(inner_threads),
+        states_(plan, points_),
+        journal_(journal),
+        computed_(computed),
+        progress_(plan.experiment->name, points_.size() + before, before) {}
 
   void work() {
     while (!failed_ && stop_signal() == 0) {
@@ -143,8 +150,7 @@ bool compute_points(const Plan& plan, const std::vector<std::size_t>& points, in
   std::vector<std::size_t> todo;
   for (std::size_t point : points) {
     if (computed.done[point] != static_cast<std::uint8_t>(Done::missing)) continue;
-    if (plan.experiment->where &&
-        !plan.experiment->where(PointFactory::make(plan, nullptr, plan.position(point), 1)))
+    if (plan.experiment->where && !plan.experiment->where(PointFactory::make(plan, nullptr, plan.position(point), 1)))
       computed.done[point] = static_cast<std::uint8_t>(Done::not_applicable);
     else
       todo.push_back(point);

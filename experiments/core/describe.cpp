@@ -12,9 +12,12 @@ using Json = nlohmann::ordered_json;
 
 Json value_json(const Value& value) {
   switch (value.kind()) {
-    case Kind::text: return value.text();
-    case Kind::integer: return value.integer();
-    case Kind::real: break;
+    case Kind::text:
+      return value.text();
+    case Kind::integer:
+      return value.integer();
+    case Kind::real:
+      break;
   }
   return value.real();
 }

@@ -23,16 +23,18 @@ Experiment& Experiment::param(std::string name, Value fallback, std::string help
   return *this;
 }
 Experiment& Experiment::axis(std::string name, Values values, std::string unit, std::string help) {
-  return axis(std::move(name), [values = std::move(values)](const Params&) { return values; }, std::move(unit),
-              std::move(help));
+  return axis(
+      std::move(name), [values = std::move(values)](const Params&) { return values; }, std::move(unit),
+      std::move(help));
 }
 Experiment& Experiment::axis(std::string name, ValuesFunction values, std::string unit, std::string help) {
   d_.axes.push_back({std::move(name), std::move(values), std::move(unit), std::move(help)});
   return *this;
 }
 Experiment& Experiment::dim(std::string name, Values values, std::string unit, std::string help) {
-  return dim(std::move(name), [values = std::move(values)](const Params&) { return values; }, std::move(unit),
-             std::move(help));
+  return dim(
+      std::move(name), [values = std::move(values)](const Params&) { return values; }, std::move(unit),
+      std::move(help));
 }
 Experiment& Experiment::dim(std::string name, ValuesFunction values, std::string unit, std::string help) {
   d_.dims.push_back({std::move(name), std::move(values), std::move(unit), std::move(help)});
@@ -100,10 +102,10 @@ Experiment& Experiment::rows(std::function<std::vector<Row>(const Results&)> row
 namespace {
 
 /// Names that the programs and the files use themselves.
-constexpr std::array kReserved = {"help",   "list_options", "out",    "quick",  "full",   "seed",      "threads",
-                                  "set",    "config",       "print_config", "dry_run", "describe", "shard", "resume",
-                                  "force",  "output",       "list",   "reproducible", "version", "done", "params",
-                                  "reference", "formats",   "report", "provenance"};
+constexpr std::array kReserved = {
+    "help",         "list_options", "out",      "quick",     "full",    "seed",   "threads",   "set",  "config",
+    "print_config", "dry_run",      "describe", "shard",     "resume",  "force",  "output",    "list", "reproducible",
+    "version",      "done",         "params",   "reference", "formats", "report", "provenance"};
 
 bool is_snake_case(const std::string& name) {
   return !name.empty() && name[0] >= 'a' && name[0] <= 'z' && std::all_of(name.begin(), name.end(), [](char c) {
@@ -120,7 +122,8 @@ class Checker {
   }
   void name(const std::string& name) {
     if (!is_snake_case(name)) fail(fmt::format("name '{}' is not snake_case", name));
-    if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) fail(fmt::format("name '{}' is reserved", name));
+    if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end())
+      fail(fmt::format("name '{}' is reserved", name));
     if (!names_.insert(name).second) fail(fmt::format("name '{}' is declared twice", name));
   }
   template <class List>

@@ -27,16 +27,16 @@
 //   }  // namespace
 //   }  // namespace lowbit
 //
-// Randomness: the Rng of a point is a function of (seed, experiment, coordinates of the draws_vary_with axes), the Rng of
-// a shared state of (seed, experiment, its name, those of its axes that are draws_vary_with axes). So results depend on
-// neither threads, order, shard nor on values added later.
+// Randomness: the Rng of a point is a function of (seed, experiment, coordinates of the draws_vary_with axes), the Rng
+// of a shared state of (seed, experiment, its name, those of its axes that are draws_vary_with axes). So results depend
+// on neither threads, order, shard nor on values added later.
 #pragma once
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <typeinfo>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -74,8 +74,8 @@ struct SharedDeclaration {
 
 /// Everything an experiment declares. Read by the runner; written through Experiment.
 struct Declaration {
-  std::string name;                                        ///< "<paper>/<figure>"
-  std::string identifier, figure, title;                   ///< paper(...)
+  std::string name;                       ///< "<paper>/<figure>"
+  std::string identifier, figure, title;  ///< paper(...)
   std::vector<ParamDeclaration> params;
   std::vector<AxisDeclaration> axes, dims;
   std::optional<std::vector<std::string>> draws_vary_with;  ///< default: all axes
@@ -107,8 +107,8 @@ class Experiment {
   Experiment& paper(std::string identifier, std::string figure, std::string title);
   /// A parameter; its kind is that of `fallback` (64 integer, 0.5 real, "x" text).
   Experiment& param(std::string name, Value fallback, std::string help, Domain domain = {});
-  /// A sweep axis. Points are the product of all axes, in C order, later axes fastest. Unit "1" for pure numbers, "" for
-  /// texts. An experiment without axes has one point.
+  /// A sweep axis. Points are the product of all axes, in C order, later axes fastest. Unit "1" for pure numbers, ""
+  /// for texts. An experiment without axes has one point.
   Experiment& axis(std::string name, Values values, std::string unit, std::string help);
   /// An axis whose default values follow from the parameters (the tensors of a file, say).
   Experiment& axis(std::string name, ValuesFunction values, std::string unit, std::string help);
@@ -166,15 +166,18 @@ using ExperimentFunction = Experiment (*)();
 struct Registrar {
   Registrar(ExperimentFunction make, const char* file);
 };
-#define LOWBIT_REGISTER(function) \
-  static const ::lowbit::Registrar lowbit_registrar_##function { &function, __FILE__ }
+#define LOWBIT_REGISTER(function)                                \
+  static const ::lowbit::Registrar lowbit_registrar_##function { \
+    &function, __FILE__                                          \
+  }
 
 /// All registered experiments, sorted by name, checked (names, dims, duplicates): std::logic_error naming the files.
 const std::vector<Experiment>& experiments();
 /// The experiment of that name, or nullptr.
 const Experiment* find_experiment(std::string_view name);
-/// Throws std::logic_error if a declaration is wrong: a name that is no snake_case or taken or reserved for an option, an
-/// output with an undeclared dim, a shared state or draws_vary_with with an unknown axis, quick or full that do not parse.
+/// Throws std::logic_error if a declaration is wrong: a name that is no snake_case or taken or reserved for an option,
+/// an output with an undeclared dim, a shared state or draws_vary_with with an unknown axis, quick or full that do not
+/// parse.
 void check_declaration(const Declaration& declaration);
 
 /// Computes one point outside a run, for tests: coordinates and parameters not given keep their (first) default.

@@ -13,6 +13,8 @@ Domain format_names() {
   return domain;
 }
 
-Values formats(std::vector<std::string> list) { return texts(std::move(list), format_names()); }
+Values formats(std::vector<std::string> list) {
+  return texts(std::move(list), format_names());
+}
 
 }  // namespace lowbit

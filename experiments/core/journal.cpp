@@ -26,8 +26,10 @@ std::uint64_t checksum(std::span<const std::byte> bytes) {
 }  // namespace
 
 Journal::Journal(const std::string& stem, const std::string& key, std::size_t values_per_point)
-    : folder_(fs::path(stem).parent_path().string()), prefix_("." + fs::path(stem).filename().string() + ".points."),
-      key_(key), values_per_point_(values_per_point) {
+    : folder_(fs::path(stem).parent_path().string()),
+      prefix_("." + fs::path(stem).filename().string() + ".points."),
+      key_(key),
+      values_per_point_(values_per_point) {
   path_ = fmt::format("{}/{}{}.{}", folder_, prefix_, key_, store::attempt_name());
 }
 
@@ -44,7 +46,9 @@ std::vector<std::string> Journal::files(const std::string& key) const {
   return found;
 }
 
-bool Journal::any() const { return !files("").empty(); }
+bool Journal::any() const {
+  return !files("").empty();
+}
 
 std::map<std::size_t, std::vector<double>> Journal::load(std::size_t point_count) const {
   std::map<std::size_t, std::vector<double>> points;

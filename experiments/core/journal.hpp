@@ -1,5 +1,5 @@
-// Finished points of a run that is not complete yet: one file per attempt beside the result, from which --resume goes on.
-// Points are appended as they finish; a torn tail (a kill in the middle of a write) is recognised and dropped.
+// Finished points of a run that is not complete yet: one file per attempt beside the result, from which --resume goes
+// on. Points are appended as they finish; a torn tail (a kill in the middle of a write) is recognised and dropped.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -3,8 +3,9 @@
 #include "experiments/core/command_line.hpp"
 
 int main(int argc, char** argv) {
-  return lowbit::guarded_main(
-      LOWBIT_PAPER,
-      [](const std::vector<std::string>& arguments) { return lowbit::run_paper(LOWBIT_PAPER, LOWBIT_PAPER, arguments); },
-      {argv + 1, argv + argc});
+  return lowbit::guarded_main(LOWBIT_PAPER,
+                              [](const std::vector<std::string>& arguments) {
+                                return lowbit::run_paper(LOWBIT_PAPER, LOWBIT_PAPER, arguments);
+                              },
+                              {argv + 1, argv + argc});
 }

@@ -26,7 +26,9 @@ void refuse_unknown(const Declaration& experiment, const std::vector<Setting>& s
                   suggestion(s.name, names));
 }
 
-std::string place_of(const Setting& setting) { return fmt::format("{} {}", setting.place, setting.name); }
+std::string place_of(const Setting& setting) {
+  return fmt::format("{} {}", setting.place, setting.name);
+}
 
 PlannedAxis plan_axis(const AxisDeclaration& axis, const Params& params, const Setting* setting) {
   Values values = axis.values(params);

@@ -46,8 +46,8 @@ struct Plan {
   Rng shared_rng(const SharedDeclaration& state, const std::vector<std::size_t>& position) const;
 };
 
-/// Applies the settings in order, later ones winning. Error (usage) for an unknown name or a value that is not accepted;
-/// runs the experiment's own validate().
+/// Applies the settings in order, later ones winning. Error (usage) for an unknown name or a value that is not
+/// accepted; runs the experiment's own validate().
 Plan make_plan(const Declaration& experiment, std::uint64_t seed, const std::vector<Setting>& settings);
 
 /// The settings in "trials=2 kappa=1,6,12"; std::logic_error if malformed.

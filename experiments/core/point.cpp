@@ -33,8 +33,8 @@ std::size_t Point::index(std::string_view axis) const {
   for (std::size_t a = 0; a < plan_->axes.size(); ++a) {
     if (plan_->axes[a].name != axis) continue;
     if (index_[a] == kHidden)
-      throw std::logic_error(fmt::format("shared state of {} reads axis '{}' that it does not declare",
-                                         plan_->experiment->name, axis));
+      throw std::logic_error(
+          fmt::format("shared state of {} reads axis '{}' that it does not declare", plan_->experiment->name, axis));
     return index_[a];
   }
   throw std::logic_error(fmt::format("{} has no axis '{}'", plan_->experiment->name, axis));
@@ -67,7 +67,9 @@ Record::Record(std::initializer_list<std::pair<std::string, double>> scalars) {
   for (const auto& [name, value] : scalars) set(name, value);
 }
 
-Record& Record::set(std::string_view name, double value) { return set(name, std::vector<double>{value}); }
+Record& Record::set(std::string_view name, double value) {
+  return set(name, std::vector<double>{value});
+}
 
 Record& Record::set(std::string_view name, std::vector<double> values) {
   if (find(name)) throw std::logic_error(fmt::format("output '{}' is set twice", name));

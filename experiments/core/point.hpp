@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <typeinfo>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -66,8 +66,8 @@ class Point {
   int threads_ = 1;
 };
 
-/// Outputs of one point by name: a number, or the values of an output with extra dims in C order. An output that is left
-/// out is stored as NaN; NaN itself is a legal value.
+/// Outputs of one point by name: a number, or the values of an output with extra dims in C order. An output that is
+/// left out is stored as NaN; NaN itself is a legal value.
 class Record {
  public:
   Record() = default;

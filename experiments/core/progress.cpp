@@ -28,7 +28,11 @@ std::string duration_text(double seconds) {
 }
 
 Progress::Progress(std::string label, std::size_t total, std::size_t before)
-    : label_(std::move(label)), total_(total), before_(before), terminal_(stderr_is_terminal()), start_(Clock::now()),
+    : label_(std::move(label)),
+      total_(total),
+      before_(before),
+      terminal_(stderr_is_terminal()),
+      start_(Clock::now()),
       shown_(start_) {}
 
 Progress::~Progress() {

@@ -78,7 +78,7 @@ std::string joined(const std::vector<std::string>& words) {
 }  // namespace
 
 const Build& build() {
-  static const Build made{LOWBIT_VERSION, LOWBIT_GIT_SHA,     LOWBIT_COMPILER,    LOWBIT_BUILD_TYPE,
+  static const Build made{LOWBIT_VERSION, LOWBIT_GIT_SHA,        LOWBIT_COMPILER,    LOWBIT_BUILD_TYPE,
                           LOWBIT_FLAGS,   LOWBIT_GIT_DIRTY != 0, library_versions(), "scalar reference"};
   return made;
 }
@@ -91,8 +91,12 @@ std::string program_fingerprint() {
 
 RunClock::RunClock()
     : started_(utc_now()), wall_(clock_seconds(CLOCK_MONOTONIC)), cpu_(clock_seconds(CLOCK_PROCESS_CPUTIME_ID)) {}
-double RunClock::wall_seconds() const { return clock_seconds(CLOCK_MONOTONIC) - wall_; }
-double RunClock::cpu_seconds() const { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_; }
+double RunClock::wall_seconds() const {
+  return clock_seconds(CLOCK_MONOTONIC) - wall_;
+}
+double RunClock::cpu_seconds() const {
+  return clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
+}
 
 namespace {
 

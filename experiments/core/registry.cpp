@@ -40,7 +40,9 @@ std::vector<Experiment> build() {
 
 }  // namespace
 
-Registrar::Registrar(ExperimentFunction make, const char* file) { registered().push_back({make, file}); }
+Registrar::Registrar(ExperimentFunction make, const char* file) {
+  registered().push_back({make, file});
+}
 
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = build();

@@ -22,7 +22,9 @@ Verdict verdict_of(const Row& row) {
   return row.band->contains(row.ours) ? Verdict::within : Verdict::outside;
 }
 
-const Params& Results::params() const { return plan_.params; }
+const Params& Results::params() const {
+  return plan_.params;
+}
 
 const std::vector<Value>& Results::coordinates(std::string_view name) const {
   if (const PlannedAxis* axis = plan_.coordinate(name)) return axis->values;

@@ -21,11 +21,11 @@ struct Interval {
 /// A published number, or a band that a number must fall into.
 struct Reference {
   std::string quantity;            ///< its name: the row of the same quantity is compared with it
-  std::optional<double> value{};     ///< as printed; none where only a band is known
-  std::string source{};              ///< "arXiv:2510.25602, Table 2"
-  std::optional<Interval> band{};    ///< accepted values; without it the verdict is no_band
+  std::optional<double> value{};   ///< as printed; none where only a band is known
+  std::string source{};            ///< "arXiv:2510.25602, Table 2"
+  std::optional<Interval> band{};  ///< accepted values; without it the verdict is no_band
   std::string unit = "1";
-  std::string note{};                ///< how it was read off, or why it cannot be recomputed
+  std::string note{};  ///< how it was read off, or why it cannot be recomputed
 };
 
 /// Published numbers in long form, for overlays in figures: columns of equal length, stored as they are.
@@ -41,7 +41,7 @@ struct ReferenceTable {
 struct Row {
   std::string quantity;
   double ours = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not run
-  std::optional<Interval> interval{};                        ///< 95 % interval
+  std::optional<Interval> interval{};                      ///< 95 % interval
   bool exact = false;
   std::string note{};
   std::optional<double> reference{};
@@ -69,7 +69,8 @@ class Results {
   /// Value of an output. An axis or dim with one coordinate may be left out; a coordinate that this run does not have
   /// (--set, --quick) gives NaN, which a row reports as not_run.
   double at(std::string_view output, const Coordinates& where) const;
-  /// Values along one axis or dim, the others fixed by `where`; empty if `where` names a coordinate that this run lacks.
+  /// Values along one axis or dim, the others fixed by `where`; empty if `where` names a coordinate that this run
+  /// lacks.
   std::vector<double> along(std::string_view output, std::string_view axis, const Coordinates& where) const;
   /// All values of an output, C order over the axes as declared, then its extra dims.
   const std::vector<double>& all(std::string_view output) const;
@@ -83,6 +84,7 @@ class Results {
 
 /// Gives the rows their figure, references and sources, adds a not_run row for every reference without one, and checks
 /// them: std::logic_error for two rows of one quantity or a number that has no interval and is not exact.
-std::vector<Row> complete_rows(const std::string& figure, std::vector<Row> rows, const std::vector<Reference>& references);
+std::vector<Row> complete_rows(const std::string& figure, std::vector<Row> rows,
+                               const std::vector<Reference>& references);
 
 }  // namespace lowbit

@@ -13,13 +13,19 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
-Json number(const std::optional<double>& v) { return v ? number(*v) : Json(nullptr); }
+Json number(double v) {
+  return std::isfinite(v) ? Json(v) : Json(nullptr);
+}
+Json number(const std::optional<double>& v) {
+  return v ? number(*v) : Json(nullptr);
+}
 Json interval(const std::optional<Interval>& i) {
   return i ? Json::array({number(i->low), number(i->high)}) : Json(nullptr);
 }
 
-std::string paper_of(const RunResult& result) { return result.experiment.substr(0, result.experiment.find('/')); }
+std::string paper_of(const RunResult& result) {
+  return result.experiment.substr(0, result.experiment.find('/'));
+}
 
 Json row_json(const std::string& paper, const Row& row) {
   Json json;
@@ -61,8 +67,12 @@ std::string aligned(const std::vector<std::vector<std::string>>& cells) {
 
 }  // namespace
 
-std::string short_number(double v) { return std::isnan(v) ? "" : fmt::format("{:.6g}", v); }
-std::string exact_number(double v) { return std::isnan(v) ? "" : fmt::format("{}", v); }
+std::string short_number(double v) {
+  return std::isnan(v) ? "" : fmt::format("{:.6g}", v);
+}
+std::string exact_number(double v) {
+  return std::isnan(v) ? "" : fmt::format("{}", v);
+}
 
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
@@ -71,19 +81,22 @@ std::string csv_field(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string rows_table(const std::vector<Row>& rows) {
+  std::vector<std::vector<std::string>> cells = {{"quantity", "ours", "95 %", "reference", "band", "verdict", "note"}};
+  for (const Row& row : rows)
+    cells.push_back({row.quantity, short_number(row.ours), row.exact ? "exact" : interval_text(row.interval),
+                     row.reference ? short_number(*row.reference) : "", interval_text(row.band),
+                     std::string(to_string(verdict_of(row))), row.note});
+  return aligned(cells);
+}
+
 std::string text_report(const RunResult& result) {
   std::string head = fmt::format("{}: {}", result.experiment, result.path);
   if (result.outcome == Outcome::computed)
     head += fmt::format(" ({} points, {} computed, {})", result.points, result.computed, duration_text(result.seconds));
   else
     head += fmt::format(" ({})", to_string(result.outcome));
-  if (result.rows.empty()) return head + "\n";
-  std::vector<std::vector<std::string>> cells = {{"quantity", "ours", "95 %", "reference", "band", "verdict", "note"}};
-  for (const Row& row : result.rows)
-    cells.push_back({row.quantity, short_number(row.ours), row.exact ? "exact" : interval_text(row.interval),
-                     row.reference ? short_number(*row.reference) : "", interval_text(row.band),
-                     std::string(to_string(verdict_of(row))), row.note});
-  return head + "\n" + aligned(cells);
+  return head + "\n" + (result.rows.empty() ? "" : rows_table(result.rows));
 }
 
 std::string json_report(const std::vector<RunResult>& results) {

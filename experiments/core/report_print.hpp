@@ -7,6 +7,8 @@
 
 namespace lowbit {
 
+/// The rows as an aligned table with a header line.
+std::string rows_table(const std::vector<Row>& rows);
 /// Report rows of one figure as an aligned table, and where its file is.
 std::string text_report(const RunResult& result);
 /// {"schema": 1, "results": [{experiment, file, outcome, points, computed, seconds}], "rows": [...]}: rows as in

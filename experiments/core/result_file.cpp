@@ -116,7 +116,8 @@ Group formats_group(const Plan& plan) {
   std::vector<Named> formats;
   std::set<std::string> seen;
   const auto take = [&](const Domain& domain, const Value& value) {
-    if (domain.format_facts && seen.insert(value.text()).second) formats.push_back({value.text(), domain.format_facts(value.text())});
+    if (domain.format_facts && seen.insert(value.text()).second)
+      formats.push_back({value.text(), domain.format_facts(value.text())});
   };
   for (const auto* list : {&plan.axes, &plan.dims})
     for (const PlannedAxis& axis : *list)
@@ -163,7 +164,10 @@ void add_data(Group& root, const Plan& plan, const Computed& computed) {
     axis_shape = {1};
   }
   for (const PlannedAxis& dim : plan.dims) root.add_coordinate(dim.name, column(dim.values), dim.unit, dim.help);
-  root.arrays.push_back({"done", axis_names, axis_shape, computed.done,
+  root.arrays.push_back({"done",
+                         axis_names,
+                         axis_shape,
+                         computed.done,
                          {{"units", "1"}, {"long_name", "0 not computed, 1 computed, 2 does not apply"}}});
   for (std::size_t o = 0; o < computed.outputs.size(); ++o) {
     const OutputDeclaration& output = plan.experiment->outputs[o];
@@ -187,7 +191,8 @@ std::string_view to_string(Status status) {
   return kNames[static_cast<int>(status)];
 }
 
-Group result_tree(const Plan& plan, const Computed* computed, Shard shard, Status status, const std::vector<Row>& rows) {
+Group result_tree(const Plan& plan, const Computed* computed, Shard shard, Status status,
+                  const std::vector<Row>& rows) {
   const Declaration& d = *plan.experiment;
   Group root;
   root.set("Conventions", std::string("CF-1.10"));
@@ -199,7 +204,8 @@ Group result_tree(const Plan& plan, const Computed* computed, Shard shard, Statu
   root.set("references", d.identifier + (d.figure.empty() ? "" : ", " + d.figure));
   root.set("seed", static_cast<std::int64_t>(plan.seed));
   root.set("config_hash", plan.config_hash());
-  root.set("shard", std::vector<std::int64_t>{static_cast<std::int64_t>(shard.index), static_cast<std::int64_t>(shard.count)});
+  root.set("shard",
+           std::vector<std::int64_t>{static_cast<std::int64_t>(shard.index), static_cast<std::int64_t>(shard.count)});
   root.set("status", std::string(to_string(status)));
   root.set("complete", std::int64_t{1});
   if (computed) add_data(root, plan, *computed);

@@ -19,7 +19,8 @@ struct Shard {
   bool operator==(const Shard&) const = default;
 };
 
-/// The tree without provenance. `computed` may be null for Status::not_run: the file then has no coordinates and outputs.
+/// The tree without provenance. `computed` may be null for Status::not_run: the file then has no coordinates and
+/// outputs.
 store::Group result_tree(const Plan& plan, const Computed* computed, Shard shard, Status status,
                          const std::vector<Row>& rows);
 

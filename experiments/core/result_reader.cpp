@@ -31,7 +31,9 @@ const std::vector<T>* column(const Group& group, std::string_view name) {
   return array ? std::get_if<std::vector<T>>(&array->data) : nullptr;
 }
 
-std::optional<double> optional(double v) { return std::isnan(v) ? std::nullopt : std::optional<double>(v); }
+std::optional<double> optional(double v) {
+  return std::isnan(v) ? std::nullopt : std::optional<double>(v);
+}
 
 std::optional<Interval> interval(double low, double high) {
   if (std::isnan(low) || std::isnan(high)) return std::nullopt;

@@ -13,9 +13,13 @@
 namespace lowbit {
 namespace {
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
 
-std::string stem_of(const std::string& path) { return path.substr(0, path.size() - 3); }
+std::string stem_of(const std::string& path) {
+  return path.substr(0, path.size() - 3);
+}
 
 Journal open_journal(const Plan& plan, const std::string& path) {
   static const std::string program = program_fingerprint();
@@ -53,8 +57,9 @@ store::Group matching_result(const Plan& plan, const RunOptions& options, const 
     return tree;
   const std::string ours = fmt::format("{}\nseed = {}\n{}", plan.experiment->name, plan.seed, plan.config_text());
   const std::string theirs = fmt::format("{}\nseed = {}\n{}", head.experiment, head.seed, head.config);
-  throw_error(ExitCode::cannot_create, "'{}' holds another configuration ({}); --force replaces it, -o DIR writes elsewhere",
-              path, first_difference(ours, theirs));
+  throw_error(ExitCode::cannot_create,
+              "'{}' holds another configuration ({}); --force replaces it, -o DIR writes elsewhere", path,
+              first_difference(ours, theirs));
 }
 
 void warn_other_revision(const store::Group& tree, const std::string& path) {
@@ -81,8 +86,7 @@ bool reuse(const Plan& plan, const RunOptions& options, RunResult& result) {
 void write_result(const Plan& plan, const RunOptions& options, const RunClock& clock, const std::string& path,
                   store::Group tree) {
   tree.groups.push_back(provenance_group(clock, options.threads, options.command_line, options.reproducible));
-  store::write_tree(path, tree,
-                    options.force || options.resume ? store::Overwrite::replace : store::Overwrite::refuse);
+  store::write_tree(path, tree, options.force || options.resume ? store::Overwrite::replace : store::Overwrite::refuse);
   open_journal(plan, path).remove_all();
 }
 
@@ -92,14 +96,17 @@ void write_not_run(const Plan& plan, const RunOptions& options, const RunClock& 
   result.rows = complete_rows(plan.experiment->figure_slug(), {}, plan.experiment->references);
   for (Row& row : result.rows) row.note = reason + (row.note.empty() ? "" : "; " + row.note);
   result.outcome = Outcome::not_run;
-  write_result(plan, options, clock, result.path, result_tree(plan, nullptr, options.shard, Status::not_run, result.rows));
+  write_result(plan, options, clock, result.path,
+               result_tree(plan, nullptr, options.shard, Status::not_run, result.rows));
 }
 
 /// Points that earlier attempts have finished.
-void take_journal(const Plan& plan, const Journal& journal, const std::vector<std::size_t>& points, Computed& computed) {
+void take_journal(const Plan& plan, const Journal& journal, const std::vector<std::size_t>& points,
+                  Computed& computed) {
   const auto known = journal.load(plan.point_count());
   for (std::size_t point : points)
-    if (const auto found = known.find(point); found != known.end()) computed.put(plan, point, found->second, Done::computed);
+    if (const auto found = known.find(point); found != known.end())
+      computed.put(plan, point, found->second, Done::computed);
 }
 
 }  // namespace
@@ -122,7 +129,8 @@ void check_target(const Plan& plan, const RunOptions& options) {
     matching_result(plan, options, path);
     if (!options.resume)
       throw_error(ExitCode::cannot_create,
-                  "'{}' is there already, of the same configuration; --resume reuses it, --force computes it again", path);
+                  "'{}' is there already, of the same configuration; --resume reuses it, --force computes it again",
+                  path);
   } else if (!options.resume && open_journal(plan, path).any()) {
     throw_error(ExitCode::cannot_create,
                 "'{}': an earlier run was interrupted; --resume goes on from its points, --force starts over", path);

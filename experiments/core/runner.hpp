@@ -33,8 +33,8 @@ struct RunResult {
 /// FOLDER/<paper>/<figure>.h5, or <figure>.shard-I-of-N.h5.
 std::string result_path(const Declaration& experiment, const RunOptions& options);
 
-/// What stands in the way of the run: throws Error 73 for a result or unfinished points that neither --resume nor --force
-/// allows for. To be called for every figure before the first is computed.
+/// What stands in the way of the run: throws Error 73 for a result or unfinished points that neither --resume nor
+/// --force allows for. To be called for every figure before the first is computed.
 void check_target(const Plan& plan, const RunOptions& options);
 
 /// Computes the plan (or the options' shard of it) and writes its file.

@@ -42,8 +42,9 @@ std::size_t SharedStates::key(const SharedDeclaration& state, const std::vector<
   for (std::size_t a = 0; a < plan_.axes.size(); ++a) {
     if (!depends_on(state, plan_.axes[a].name)) continue;
     if (index[a] >= plan_.axes[a].values.size())
-      throw std::logic_error(fmt::format("shared state '{}' is asked for where axis '{}' is not known: declare the axis",
-                                         state.name, plan_.axes[a].name));
+      throw std::logic_error(
+          fmt::format("shared state '{}' is asked for where axis '{}' is not known: declare the axis", state.name,
+                      plan_.axes[a].name));
     key = key * plan_.axes[a].values.size() + index[a];
   }
   return key;
@@ -61,7 +62,8 @@ const void* SharedStates::get(std::string_view name, const std::type_info& type,
   {
     const std::lock_guard lock(mutex_);
     const auto at = entries_[s].find(key(*found, index));
-    if (at == entries_[s].end()) throw std::logic_error(fmt::format("shared state '{}' is used after its points", name));
+    if (at == entries_[s].end())
+      throw std::logic_error(fmt::format("shared state '{}' is used after its points", name));
     entry = at->second;
   }
   std::call_once(entry->once, [&] {
@@ -101,7 +103,8 @@ std::vector<std::size_t> schedule(const Plan& plan) {
   std::vector<std::size_t> axes;  // those of the states, in the order of the states: the slowest first
   for (const SharedDeclaration& state : plan.experiment->shared)
     for (std::size_t a = 0; a < plan.axes.size(); ++a)
-      if (depends_on(state, plan.axes[a].name) && std::find(axes.begin(), axes.end(), a) == axes.end()) axes.push_back(a);
+      if (depends_on(state, plan.axes[a].name) && std::find(axes.begin(), axes.end(), a) == axes.end())
+        axes.push_back(a);
   if (axes.empty()) return order;
   const auto rank = [&](std::size_t point) {
     const auto position = plan.position(point);

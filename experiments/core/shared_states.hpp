@@ -1,5 +1,5 @@
-// State shared by points: made once for each combination of its axes, by whoever needs it first, and dropped when the last
-// point that could need it is finished.
+// State shared by points: made once for each combination of its axes, by whoever needs it first, and dropped when the
+// last point that could need it is finished.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -18,7 +18,8 @@ class SharedStates {
   /// `points`: those of this run or shard, each finished exactly once.
   SharedStates(const Plan& plan, const std::vector<std::size_t>& points);
   /// The state for the axes it declares at `index`. std::logic_error for an unknown name or another type.
-  const void* get(std::string_view name, const std::type_info& type, const std::vector<std::size_t>& index, int threads);
+  const void* get(std::string_view name, const std::type_info& type, const std::vector<std::size_t>& index,
+                  int threads);
   /// A point is done: states that no other point needs are freed.
   void finish(std::size_t point);
   /// How often a state was made, for tests.

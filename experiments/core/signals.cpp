@@ -29,8 +29,14 @@ void watch_signals() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-int stop_signal() { return stop; }
-int stop_exit_code() { return stop == SIGINT ? 130 : static_cast<int>(ExitCode::temporary); }
-void set_stop_signal(int number) { stop = number; }
+int stop_signal() {
+  return stop;
+}
+int stop_exit_code() {
+  return stop == SIGINT ? 130 : static_cast<int>(ExitCode::temporary);
+}
+void set_stop_signal(int number) {
+  stop = number;
+}
 
 }  // namespace lowbit

@@ -21,7 +21,8 @@ int run_lowbit(const Words& words) {
   std::vector<std::string> names;
   for (const Verb& v : table) names.emplace_back(v.name);
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    std::string text = "lowbit: exact low-bit formats, experiments and their results\n\nusage: lowbit VERB [options]\n\n";
+    std::string text =
+        "lowbit: exact low-bit formats, experiments and their results\n\nusage: lowbit VERB [options]\n\n";
     for (const Verb& v : table) text += fmt::format("  {:<12}{}\n", v.name, v.help);
     text += "\nlowbit VERB --help tells more; lowbit --version names the build.\n";
     fmt::print(words.empty() ? stderr : stdout, "{}", text);

@@ -39,4 +39,4 @@ std::vector<Verb> verbs();
 
 /// LOWBIT_VERB(list, "what it does", function): at namespace scope, once per verb.
 #define LOWBIT_VERB(name, help, function) \
-  static const ::lowbit::VerbRegistrar lowbit_verb_##name { #name, help, &function, __FILE__ };
+  static const ::lowbit::VerbRegistrar lowbit_verb_##name{#name, help, &function, __FILE__};

@@ -78,7 +78,9 @@ void make_folders(const std::string& path) {
                 error ? error.message() : "a file is in its place");
 }
 
-void remove_file(const std::string& path) noexcept { ::unlink(path.c_str()); }
+void remove_file(const std::string& path) noexcept {
+  ::unlink(path.c_str());
+}
 
 void write_atomically(const std::string& path, std::span<const std::byte> bytes, Overwrite overwrite) {
   const std::filesystem::path target(path);
@@ -92,8 +94,7 @@ void write_atomically(const std::string& path, std::span<const std::byte> bytes,
 
   const std::string temporary = fmt::format("{}/.{}.{}.tmp", folder, target.filename().string(), attempt_name());
   Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (fd.get() < 0)
-    throw_error(ExitCode::cannot_create, "'{}' cannot be created: {}", path, std::strerror(errno));
+  if (fd.get() < 0) throw_error(ExitCode::cannot_create, "'{}' cannot be created: {}", path, std::strerror(errno));
   const bool written = write_all(fd.get(), bytes) && ::fsync(fd.get()) == 0;
   const int write_errno = errno;
   if (!fd.close() || !written) {
@@ -110,7 +111,8 @@ void write_atomically(const std::string& path, std::span<const std::byte> bytes,
                 std::strerror(reason));
   }
   if (!sync_folder(folder))
-    throw_error(ExitCode::io, "'{}' is written but its folder cannot be forced to disk: {}", path, std::strerror(errno));
+    throw_error(ExitCode::io, "'{}' is written but its folder cannot be forced to disk: {}", path,
+                std::strerror(errno));
 }
 
 std::vector<std::byte> read_whole(const std::string& path) {

@@ -10,8 +10,9 @@ namespace lowbit::store {
 enum class Overwrite { refuse, replace };
 
 /// Writes `bytes` to a temporary file beside `path` (a name of its own for each attempt), forces it to disk and renames
-/// it. Missing folders are made. On any failure the temporary file is removed and an Error says what failed: 73 for what
-/// cannot be created (a folder in the way, no permission, an existing file under Overwrite::refuse), 74 for writing.
+/// it. Missing folders are made. On any failure the temporary file is removed and an Error says what failed: 73 for
+/// what cannot be created (a folder in the way, no permission, an existing file under Overwrite::refuse), 74 for
+/// writing.
 void write_atomically(const std::string& path, std::span<const std::byte> bytes, Overwrite overwrite);
 
 /// The bytes of a regular file. Error: 66 if it does not exist or cannot be opened, 65 for a folder or device, 74 if it

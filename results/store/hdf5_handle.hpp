@@ -1,9 +1,15 @@
-// Owning HDF5 identifiers and checked calls. Included by hdf5_file.cpp alone.
+// Owning HDF5 identifiers and checked calls: what hdf5_write.cpp and hdf5_read.cpp share, and the only file of this
+// layer that includes the library.
 #pragma once
 #include <fmt/format.h>
 #include <hdf5.h>
+#include <hdf5_hl.h>
 
+#include <cstdint>
+#include <cstdlib>
 #include <stdexcept>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace lowbit::store {
@@ -37,6 +43,40 @@ class Handle {
   herr_t (*close_)(hid_t);
 };
 
-inline Handle property_list(hid_t kind) { return {H5Pcreate(kind), H5Pclose, "property list"}; }
+/// What the netCDF library calls a dimension scale that holds no coordinates; the extent follows.
+inline constexpr std::string_view kNoVariable = "This is a netCDF dimension but not a netCDF variable. ";
+
+/// Once per process: no exit handler (it crashes after a failed write), no error stack on stderr.
+inline void start_library() {
+  static const bool started = [] {
+    ::setenv("HDF5_USE_FILE_LOCKING", "BEST_EFFORT", 0);
+    H5dont_atexit();
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    return true;
+  }();
+  (void)started;
+}
+
+/// In memory and in the file the same: little-endian, no conversion.
+template <class T>
+hid_t number_type() {
+  if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
+  if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_STD_I64LE;
+  if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_STD_U8LE;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return H5T_STD_U16LE;
+  if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_STD_U32LE;
+}
+
+inline Handle property_list(hid_t kind) {
+  return {H5Pcreate(kind), H5Pclose, "property list"};
+}
+
+inline Handle file_access() {
+  Handle access = property_list(H5P_FILE_ACCESS);
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "library version");
+  return access;
+}
 
 }  // namespace lowbit::store

@@ -28,8 +28,8 @@ void check_array(const Group& group, const Array& array) {
         throw std::logic_error(fmt::format("array '{}' holds a text with a NUL", array.name));
   if (array.dims.empty()) return;
   if (array.dims.size() != array.shape.size())
-    throw std::logic_error(fmt::format("array '{}': {} dims for {} dimensions", array.name, array.dims.size(),
-                                       array.shape.size()));
+    throw std::logic_error(
+        fmt::format("array '{}': {} dims for {} dimensions", array.name, array.dims.size(), array.shape.size()));
   for (std::size_t d = 0; d < array.dims.size(); ++d) {
     const Array* coordinate = group.array(array.dims[d]);
     if (!coordinate || !coordinate->is_coordinate() || coordinate->size() != array.shape[d])
@@ -50,10 +50,18 @@ std::size_t data_size(const ArrayData& data) {
   return std::visit([](const auto& values) { return values.size(); }, data);
 }
 
-const Array* Group::array(std::string_view name) const { return find_named(arrays, name); }
-const Group* Group::group(std::string_view name) const { return find_named(groups, name); }
-Array* Group::array(std::string_view name) { return find_named(arrays, name); }
-Group* Group::group(std::string_view name) { return find_named(groups, name); }
+const Array* Group::array(std::string_view name) const {
+  return find_named(arrays, name);
+}
+const Group* Group::group(std::string_view name) const {
+  return find_named(groups, name);
+}
+Array* Group::array(std::string_view name) {
+  return find_named(arrays, name);
+}
+Group* Group::group(std::string_view name) {
+  return find_named(groups, name);
+}
 
 const AttributeValue* Group::attribute(std::string_view name) const {
   const Attribute* found = find_named(attributes, name);

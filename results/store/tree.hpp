@@ -20,8 +20,9 @@ struct Attribute {
 };
 
 /// Values in C order. Texts are stored with a fixed length, so they must not hold NUL.
-using ArrayData = std::variant<std::vector<double>, std::vector<float>, std::vector<std::int64_t>, std::vector<std::uint8_t>,
-                               std::vector<std::uint16_t>, std::vector<std::uint32_t>, std::vector<std::string>>;
+using ArrayData =
+    std::variant<std::vector<double>, std::vector<float>, std::vector<std::int64_t>, std::vector<std::uint8_t>,
+                 std::vector<std::uint16_t>, std::vector<std::uint32_t>, std::vector<std::string>>;
 
 /// A dataset. `dims` names its dimensions; a one-dimensional array whose only dim has its own name is a coordinate
 /// (dimension scale), to which the other arrays of the group are attached. An array may leave `dims` empty: its
@@ -53,7 +54,8 @@ struct Group {
   /// Sets or replaces an attribute.
   void set(std::string_view name, AttributeValue value);
   /// Adds a one-dimensional coordinate with its unit and meaning.
-  Array& add_coordinate(const std::string& name, ArrayData values, const std::string& units, const std::string& meaning);
+  Array& add_coordinate(const std::string& name, ArrayData values, const std::string& units,
+                        const std::string& meaning);
   bool operator==(const Group&) const = default;
 };
 

@@ -1,0 +1,32 @@
+// lowbit version (and lowbit --version): build, kernel, libraries.
+#include <nlohmann/json.hpp>
+
+#include "experiments/core/command_line.hpp"
+#include "experiments/core/provenance.hpp"
+#include "experiments/tools/verb.hpp"
+#include "formats/error.hpp"
+
+namespace lowbit {
+namespace {
+
+int version(const Words& words) {
+  CommandLine line("lowbit version", "the build of this program");
+  line.value("output", "FORM", "form of stdout: text or json", "text");
+  if (!line.parse(words)) return 0;
+  const Build& b = build();
+  if (line.choice("output", {"text", "json"}) == "json") {
+    const nlohmann::ordered_json json = {
+        {"version", b.version},       {"git_sha", b.git_sha}, {"git_dirty", b.git_dirty}, {"compiler", b.compiler},
+        {"build_type", b.build_type}, {"flags", b.flags},     {"libraries", b.libraries}, {"kernel", b.kernel}};
+    fmt::print("{}\n", json.dump(2));
+    return 0;
+  }
+  fmt::print("lowbit {}\nrevision   {}{}\ncompiler   {}\nbuild      {} ({})\nkernel     {}\nlibraries  {}\n", b.version,
+             b.git_sha, b.git_dirty ? ", with changes" : "", b.compiler, b.build_type, b.flags, b.kernel, b.libraries);
+  return 0;
+}
+
+LOWBIT_VERB(version, "build, kernel and libraries", version)
+
+}  // namespace
+}  // namespace lowbit
