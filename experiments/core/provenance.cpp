@@ -11,6 +11,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "formats/kernels/kernels.hpp"
 #include "formats/random.hpp"
 #include "lowbit_version.hpp"
 #include "results/store/file_io.hpp"
@@ -79,7 +80,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 const Build& build() {
   static const Build made{LOWBIT_VERSION, LOWBIT_GIT_SHA,        LOWBIT_COMPILER,    LOWBIT_BUILD_TYPE,
-                          LOWBIT_FLAGS,   LOWBIT_GIT_DIRTY != 0, library_versions(), "scalar reference"};
+                          LOWBIT_FLAGS,   LOWBIT_GIT_DIRTY != 0, library_versions(), std::string(kernels::target())};
   return made;
 }
 
