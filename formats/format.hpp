@@ -25,9 +25,9 @@ enum class GroupKind {
 /// How a scale is made from the block. amax for everything but power-of-two (E8M0) scales and ternary.
 enum class ScaleRule {
   amax,                                                 ///< amax / max, rounded to the scale element
-  floor, ceil, ceil_pow2, even,                         ///< E8M0: formats.md section 5
+  floor, ceil, ceil_pow2, even,                         ///< E8M0: scale_rule.hpp
   floor_ratio, round,                                   ///< like=int_vs_fp only
-  twn, absmax, absmean, grid                            ///< ternary: formats.md section 9
+  twn, absmax, absmean, grid                            ///< ternary
 };
 
 enum class SecondLevel { none, fp32, e8m0 };                ///< ts=

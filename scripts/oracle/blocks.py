@@ -31,10 +31,12 @@ BASES["bnb_fp4"] = dict(element="bnb_fp4", group=64)
 def parse(name):
     """The options of a name, as far as the lists below need them."""
     base, *rest = name.split(":")
-    o = dict(BASES.get(base) or dict(element=base, group=None, overflow="ovf" if base in ("fp16", "bf16") else "sat"))
+    o = dict(BASES.get(base) or dict(element=base, group=None, overflow="ovf" if base in ("fp16", "bf16", "tf32") else "sat"))
     for option in rest:
         key, _, value = option.partition("=")
-        if key[0] == "g" and key[1:].isdigit():
+        if option == "s=e8m0":
+            o.update(scale="e8m0", rule="floor")
+        elif key[0] == "g" and key[1:].isdigit():
             o["group"] = int(key[1:])
         elif key in ("channel", "tensor"):
             o["group"] = None
@@ -53,6 +55,7 @@ def parse(name):
             o["zero"] = value if value in ("fp16", "bf16") else "fp32"
         else:
             o[dict(z="zero").get(key, key)] = None if value == "none" else value
+    o["rule"] = next((r[5:] for r in rest if r.startswith("rule=")), o.get("rule", "amax"))
     if "min" in rest:  # z= given anywhere wins over the default of s=
         o["zero"] = next((r[2:] for r in rest if r.startswith("z=")), o.get("zero", "fp32"))
     return o
@@ -81,6 +84,10 @@ def format_names():
     names += [f"int4:g32{o}:{r}" for o in ("", ":asym", ":min") for r in ("round=rna", "round=rtz", "round=rtsm", "round=sr:seed=3",
                                                                          "nan=ignore", "flush")]
     names += [f"{e}:{g}" for e in ("e4m3", "e5m2", "e2m1", "e3m4", "e4m3_ieee") for g in ("g32", "channel", "g128:s=fp16")]
+    names += [f"{e}{o}" for e in ("e4m3fnuz", "e5m2fnuz", "e4m3b11fnuz") for o in (":g32", ":g32:ovf:nan=ignore", ":g32:s=e8m0")]
+    for e in ("e3m4", "e4m3_ieee", "e4m3b11fnuz", "fp16:sat", "fp16", "bf16", "int5", "int7"):
+        names += [f"{e}:g32:s=e8m0:rule={r}" for r in ("floor", "ceil", "ceil_pow2", "even") if not (e[0] == "i" and r == "even")]
+    names += ["nf4:g32:s=e8m0:rule=ceil", "bnb_fp4:g32:s=e8m0", "mxfp4:g16", "mxint8:g128", "mxfp4:channel", "tf32:g32:s=bf16"]
     names += ["fp16:g32", "fp16:g32:sat", "bf16:g32", "e4m3:g32:s=bf16:round=rna", "e4m3:tensor:nan=ignore", "int8:tensor", "int8:channel"]
     for rule in ("", ":rule=absmax", ":rule=absmean", ":rule=grid"):
         names += ["ternary" + rule + o for o in ("", ":g32:s=fp32", ":s=fp16:nan=ignore")]

@@ -82,9 +82,10 @@ class Float:
         self.bits, self.mantissa_bits, self.policy = bits, mantissa_bits, policy
         self.sign = 1 << (exponent_bits + mantissa_bits) if signed else 0
         count = 1 << (exponent_bits + mantissa_bits)
-        reserved = {"ieee": 1 << mantissa_bits, "fn": 1, "none": 0}[policy]
+        reserved = {"ieee": 1 << mantissa_bits, "fn": 1, "fnuz": 0, "none": 0}[policy]
         self.max_code = count - reserved - 1
-        self.nan_code = {"ieee": self.max_code + 1 + (1 << max(mantissa_bits - 1, 0)), "fn": count - 1, "none": self.max_code}[policy]
+        self.nan_code = {"ieee": self.max_code + 1 + (1 << max(mantissa_bits - 1, 0)), "fn": count - 1, "fnuz": self.sign,
+                         "none": self.max_code}[policy]
         self.has_nan = policy != "none"
         self.value = []
         for code in range(self.max_code + 2):  # one more: the value that would follow the largest
@@ -106,12 +107,16 @@ class Float:
             return sign | (self.max_code + 1) if self.policy == "ieee" else self.nan_code
         i = bisect.bisect_right(self.value, a) - 1
         code = choose(self.value[i], self.value[i + 1], a, i, rounding, word)
+        if code == 0 and self.policy == "fnuz":  # no -0
+            return 0
         if code > self.max_code and self.policy != "ieee":
             return self.nan_code
         return sign | code
 
     def decode(self, code):
         """(negative, magnitude) as value_of."""
+        if self.policy == "fnuz" and code == self.sign:
+            return False, None
         negative, magnitude = bool(code & self.sign), code & ~self.sign
         if magnitude <= self.max_code:
             return negative, self.value[magnitude]
@@ -201,6 +206,8 @@ def element(name, full=False):
         "e2m3": lambda: Float(6, 2, 3, 1, "none"), "e3m2": lambda: Float(6, 3, 2, 3, "none"),
         "e2m1": lambda: Float(4, 2, 1, 1, "none"), "e3m4": lambda: Float(8, 3, 4, 3, "ieee"),
         "e4m3_ieee": lambda: Float(8, 4, 3, 7, "ieee"), "fp16": lambda: Float(16, 5, 10, 15, "ieee"),
+        "e4m3fnuz": lambda: Float(8, 4, 3, 8, "fnuz"), "e4m3b11fnuz": lambda: Float(8, 4, 3, 11, "fnuz"),
+        "e5m2fnuz": lambda: Float(8, 5, 2, 16, "fnuz"), "tf32": lambda: Float(19, 8, 10, 127, "ieee"),
         "bf16": lambda: Float(16, 8, 7, 127, "ieee"), "fp32": Float32,
         "ue4m3": lambda: Float(7, 4, 3, 7, "fn", signed=False),
         "nf4": lambda: Codebook(4, NF4_WORDS), "bnb_fp4": lambda: Codebook(4, BNB_FP4_WORDS),
