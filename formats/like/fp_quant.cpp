@@ -114,7 +114,8 @@ void fake_tensor(const Format& format, const Layout& layout, const float* x, flo
 }
 
 // The split form is what its export writes: pack_fp4_to_uint8, which gives every zero code 8, and scales times the
-// global scale (3 for mxfp4) in the scale's format.
+// global scale (3 for mxfp4) in the scale's format. So it does not decode to quite the values above: every E2M1 zero is
+// negative, every integer zero positive, and a block scale of 0, which counts as 1 above, is exported as 448.
 
 float tensor_scale(const Format&, float amax) {
   return global_scale(amax);
