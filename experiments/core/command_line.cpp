@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <map>
 #include <new>
+#include <system_error>
 
 #include "formats/error.hpp"
 #include "formats/format.hpp"
@@ -309,6 +310,9 @@ int guarded_main(std::string_view program, int (*body)(const std::vector<std::st
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "{}: error: out of memory\n", program);
+  } catch (const std::system_error& e) {  // fmt::print on a full disk or a closed pipe
+    fmt::print(stderr, "{}: error: the standard output cannot be written: {}\n", program, e.code().message());
+    return static_cast<int>(ExitCode::io);
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}: internal error: {}\n", program, e.what());
   }
