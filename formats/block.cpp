@@ -178,6 +178,7 @@ void decode_ref(const Quantized& quantized, float* y) {
     const like::Implementation& implementation = like::implementation(format.like);
     if (implementation.decode == nullptr)
       throw_error(ExitCode::usage, "like={}: has no codes, only values", format.like);
+    check_sizes(quantized, GroupGrid(format, quantized.layout).group_count());
     return implementation.decode(quantized, y);
   }
   if (format.is_block()) return decode_blocks(quantized, y);

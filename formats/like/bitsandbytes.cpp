@@ -64,7 +64,7 @@ void quantize(const Format& format, float, std::span<const float> x, std::uint8_
 void dequantize(const Format& format, float, std::span<const std::uint8_t> codes, GroupCodes group, float* y) {
   const float absmax = std::bit_cast<float>(group.scale);
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    const float value = (format.element->codebook[codes[i]] + 0.0f) * absmax;  // code 8 of FP4 is +0
+    const float value = (format.element->codebook[codes[i] & 0xFu] + 0.0f) * absmax;  // code 8 of FP4 is +0
     y[i] = std::isnan(value) ? canonical_nan() : value;
   }
 }

@@ -144,7 +144,7 @@ void quantize(const Format& format, float tensor_scale, std::span<const float> x
     const float rounded = round_scaled(format, adds_zero_point ? quotient + p.zero_point : quotient);
     if (element.is_integer()) {
       const int code = std::isnan(rounded) ? 0 : static_cast<int>(rounded);
-      codes[i] = static_cast<std::uint8_t>(static_cast<unsigned>(code) & (element.code_count() - 1));
+      codes[i] = static_cast<std::uint8_t>(code);
     } else {
       codes[i] = static_cast<std::uint8_t>(std::isnan(rounded) ? element.nan_code() : lowbit::encode(element, rounded));
     }
@@ -165,7 +165,7 @@ void dequantize(const Format& format, float tensor_scale, std::span<const std::u
   const float zero_point = static_cast<float>(static_cast<std::int32_t>(group.zero_point));
   const bool subtracts = element.is_integer() || element.bits == 8;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    const float e = lowbit::decode(element, codes[i]);
+    const float e = lowbit::decode(element, codes[i] & (element.code_count() - 1));
     const float value = (subtracts ? e - zero_point : e) * scale;
     y[i] = std::isnan(value) ? canonical_nan() : value;
   }

@@ -48,7 +48,8 @@ void dequantize(const Format& format, float, std::span<const std::uint8_t> codes
   for (std::size_t i = 0; i < codes.size(); ++i)
     y[i] = group.scale == kNanScale
                ? canonical_nan()
-               : static_cast<float>(std::ldexp(double{lowbit::decode(element, codes[i])}, exponent));
+               : static_cast<float>(
+                     std::ldexp(double{lowbit::decode(element, codes[i] & (element.code_count() - 1))}, exponent));
 }
 
 constexpr Pipeline kPipeline{nullptr, quantize, dequantize};

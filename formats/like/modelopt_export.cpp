@@ -47,7 +47,7 @@ void dequantize(const Format& format, float tensor_scale, std::span<const std::u
                 float* y) {
   const float scale = block_scale(format, group.scale, tensor_scale);
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    const float e = codes[i] == 8 ? 0.0f : lowbit::decode(*format.element, codes[i]);  // its table has no -0
+    const float e = codes[i] == 8 ? 0.0f : lowbit::decode(*format.element, codes[i] & 0xFu);  // its table has no -0
     const float value = e * scale;
     y[i] = std::isnan(value) ? canonical_nan() : value;
   }

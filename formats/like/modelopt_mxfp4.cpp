@@ -42,7 +42,7 @@ void quantize(const Format& format, float, std::span<const float> x, std::uint8_
 
 void dequantize(const Format& format, float, std::span<const std::uint8_t> codes, GroupCodes group, float* y) {
   const float scale = std::ldexp(1.0f, static_cast<int>(group.scale) - 127);
-  for (std::size_t i = 0; i < codes.size(); ++i) y[i] = lowbit::decode(*format.element, codes[i]) * scale;
+  for (std::size_t i = 0; i < codes.size(); ++i) y[i] = lowbit::decode(*format.element, codes[i] & 0xFu) * scale;
 }
 
 constexpr Pipeline kPipeline{nullptr, quantize, dequantize};

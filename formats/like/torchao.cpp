@@ -17,24 +17,29 @@ namespace {
 constexpr std::array<std::string_view, 6> kFormats = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3",
                                                       "mxfp6_e3m2", "mxfp4",      "nvfp4"};
 constexpr std::uint32_t kNanScale = 0xFF;
-constexpr float kSmallestBlockScale = 0x1p-6f;  // E4M3_EPS: no subnormal block scales
+constexpr float kSmallestBlockScale = 0x1p-6f;                              // E4M3_EPS: no subnormal block scales
+constexpr std::uint32_t kQuietNan = 0x7FC00000, kNegativeNan = 0xFFC00000;  // the second is what x86 makes of 0/0
+constexpr std::uint32_t kE4m3Nan = 0x7FF00000;  // float32 of an E4M3 NaN: its mantissa bits are set
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::uint32_t bits_of(float x) {
   return std::bit_cast<std::uint32_t>(x);
 }
 
-/// What the casts make of a NaN with only the top mantissa bit set: FP8 codes have a NaN, the integer rounding of the
-/// FP4 and FP6 casts turns the bits of a NaN into a number.
-std::uint32_t nan_code(const Element& element) {
-  if (element.bits == 8) return 0x7F;
-  if (element.bits == 4) return 0x3;
-  return element.mantissa_bits == 3 ? 0x0C : 0x0E;
+/// What the casts make of a NaN: FP8 has a NaN code; the integer rounding of FP4 and FP6 takes the bits for a number.
+std::uint32_t nan_code(const Element& element, std::uint32_t nan = kQuietNan) {
+  const std::uint32_t sign = nan >> 31 << (element.bits - 1);
+  if (element.bits == 8) return 0x7F | sign;
+  const std::uint32_t magnitude = nan & 0x7FFFFFFF;
+  const int dropped = 23 - element.mantissa_bits;
+  const std::uint32_t odd = magnitude >> dropped & 1;
+  const std::uint32_t rebias = static_cast<std::uint32_t>(127 - element.bias) << 23;
+  const std::uint32_t rounded = magnitude - rebias + ((1u << (dropped - 1)) - 1) + odd;
+  return (rounded >> dropped & 0xFF) | sign;
 }
 
 std::uint32_t cast(const Element& element, float x) {
-  if (std::isnan(x)) return nan_code(element) | (std::signbit(x) ? 1u << (element.bits - 1) : 0u);
-  return lowbit::encode(element, x);
+  return std::isnan(x) ? nan_code(element, bits_of(x)) : lowbit::encode(element, x);
 }
 
 /// Exponent of floor, ceil_pow2 and even, from the bits; an FP32 subnormal counts as 2^-127.
@@ -71,7 +76,8 @@ void quantize_mx(const Format& format, float, std::span<const float> x, std::uin
 
 void dequantize_mx(const Format& format, float, std::span<const std::uint8_t> codes, GroupCodes group, float* y) {
   const float scale = group.scale == kNanScale ? kNan : std::ldexp(1.0f, static_cast<int>(group.scale) - 127);
-  for (std::size_t i = 0; i < codes.size(); ++i) y[i] = lowbit::decode(*format.element, codes[i]) * scale;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    y[i] = lowbit::decode(*format.element, codes[i] & (format.element->code_count() - 1)) * scale;
 }
 
 // ---- 0.18.0 ----
@@ -104,33 +110,28 @@ void quantize_mx_0_18(const Format& format, float, std::span<const float> x, std
 
 // ---- NVFP4, the same in both ----
 
-/// `reciprocal` may be NaN or Inf. Where the product is NaN its bits are those that x86 gives (0 * Inf is negative),
-/// and the FP4 cast makes a number of them.
-std::uint32_t cast_fp4(const Element& element, float x, float reciprocal) {
-  const float product = x * reciprocal;
-  if (std::isnan(product)) return nan_code(element) | 8u;
-  return lowbit::encode(element, product);
-}
-
 void quantize_nvfp4(const Format& format, float tensor_scale, std::span<const float> x, std::uint8_t* codes,
                     GroupCodes& group) {
   const bool two_level = format.second_level == SecondLevel::fp32;
   const float amax = amax_or_nan(x);
   const float wanted = two_level ? amax / 6.0f / tensor_scale : amax / 6.0f;
   if (std::isnan(wanted)) {
-    // A NaN that came in is positive, one that 0/0 or Inf/Inf made is negative; that of the E4M3 code has all mantissa
-    // bits that E4M3 has, which the FP4 cast carries into code 4.
+    // A NaN that came in is positive, one that 0/0 or Inf/Inf made is negative; the reciprocal has the bits of the
+    // first NaN on its way, that of the tensor or that of the E4M3 scale.
     const bool came_in = std::isnan(amax) || std::isnan(tensor_scale);
     group.scale = came_in ? 0x7F : 0xFF;
-    const std::uint8_t code = two_level && std::isnan(tensor_scale) ? 0x3 : came_in ? 0x4 : 0xC;
-    std::fill_n(codes, x.size(), code);
+    const std::uint32_t nan = std::isnan(tensor_scale) ? kQuietNan : came_in ? kE4m3Nan : kE4m3Nan | 0x80000000;
+    std::fill_n(codes, x.size(), static_cast<std::uint8_t>(nan_code(*format.element, nan)));
     return;
   }
   group.scale = lowbit::encode(*format.scale_element, std::clamp(wanted, kSmallestBlockScale, 448.0f));
   const float scale = lowbit::decode(*format.scale_element, group.scale);
   const float reciprocal = two_level ? 1.0f / tensor_scale / scale : 1.0f / scale;
-  for (std::size_t i = 0; i < x.size(); ++i)
-    codes[i] = static_cast<std::uint8_t>(cast_fp4(*format.element, x[i], reciprocal));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float product = x[i] * reciprocal;  // 0 * Inf under a tiny tensor scale is a NaN
+    codes[i] = static_cast<std::uint8_t>(std::isnan(product) ? nan_code(*format.element, kNegativeNan)
+                                                             : lowbit::encode(*format.element, product));
+  }
 }
 
 void dequantize_nvfp4(const Format& format, float tensor_scale, std::span<const std::uint8_t> codes, GroupCodes group,
@@ -138,7 +139,7 @@ void dequantize_nvfp4(const Format& format, float tensor_scale, std::span<const 
   const float block_scale = (group.scale & 0x7F) == 0x7F ? kNan : lowbit::decode(*format.scale_element, group.scale);
   const float scale = format.second_level == SecondLevel::fp32 ? tensor_scale * block_scale : block_scale;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    const float value = lowbit::decode(*format.element, codes[i]) * scale;
+    const float value = lowbit::decode(*format.element, codes[i] & (format.element->code_count() - 1)) * scale;
     y[i] = std::isnan(value) ? kNan : value;
   }
 }

@@ -1,4 +1,5 @@
-"""Vectors of ModelOpt's Triton NVFP4 fake quantiser (fp4_fake_quant_kernel) in Triton's interpreter.
+"""Vectors of ModelOpt's Triton NVFP4 fake quantiser (fp4_fake_quant_kernel) in the interpreter of Triton 3.4.0 (later ones
+have no block pointers; pip install --target FOLDER --no-deps triton==3.4.0, PYTHONPATH=FOLDER).
 
 The interpreter's own cast to E4M3 is wrong (it drops the carry of the mantissa, rounds ties up and mistakes subnormals):
 ml_dtypes casts here. Its quotient is the IEEE one; that of a GPU may be 2 ulp off. NaN and Inf are left out: the
