@@ -35,25 +35,31 @@ double energy_inside(double t) {
 }
 
 /// Theorem 1.
-double integer_qsnr(const TheoryFormat& format, double kappa, double rho, IntegerConstant constant) {
-  if (constant == IntegerConstant::printed && !format.e4m3_scale) {
-    return 10.8 + 6.02 * (format.bits - 1) - 2 * decibel(rho) - 2 * decibel(kappa);
-  }
-  const double q = std::ldexp(1.0, format.bits - 1) - (constant == IntegerConstant::exact_q ? 1 : 0);
-  const double error = rho * kappa * rho * kappa / (12 * q * q);
-  return -decibel(format.e4m3_scale ? error * (1 - 1.0 / format.group) : error);
+double integer_qsnr(const TheoryFormat& format, double kappa, const TheoryVariant& variant) {
+  const double block_maximum = format.e4m3_scale ? -decibel(1 - 1.0 / format.group) : 0;  // it is free of error
+  const bool rounded = variant.constant == IntegerConstant::printed_everywhere ||
+                       (variant.constant == IntegerConstant::printed && !format.e4m3_scale);
+  if (rounded) return 10.8 + 6.02 * (format.bits - 1) - 2 * decibel(variant.rho) - 2 * decibel(kappa) + block_maximum;
+  const double q = std::ldexp(1.0, format.bits - 1) - (variant.constant == IntegerConstant::exact_q ? 1 : 0);
+  const double relative = variant.rho * kappa / q;
+  return -decibel(relative * relative / 12) + block_maximum;
+}
+
+/// w_norm, with E4M3 scales less the block maximum's share of the energy (which may leave a negative rest).
+double normal_energy(const TheoryFormat& format, double kappa, double t) {
+  return 1 - energy_inside(t) - (format.e4m3_scale ? kappa * kappa / format.group : 0);
 }
 
 /// Theorem 2. t = T_N / sigma is where the subnormals begin, t0 half the smallest of them.
-double float_qsnr(const TheoryFormat& format, double kappa, double rho) {
+double float_qsnr(const TheoryFormat& format, double kappa, const TheoryVariant& variant) {
   const int m = format.mantissa_bits, b = format.bias;
-  const double reach = rho * kappa / format.largest;
-  const double t = std::ldexp(reach, 1 - b), t0 = std::ldexp(reach, -b - m);
-  double normal = 1 - energy_inside(t);
-  if (format.e4m3_scale) normal = std::max(0.0, normal - kappa * kappa / format.group);
+  const double reach = variant.rho * kappa / format.largest;
+  const double t = std::ldexp(reach, 1 - b), t0 = variant.zero_region ? std::ldexp(reach, -b - m) : 0;
+  const double normal = normal_energy(format, kappa, t);
   const double step = std::ldexp(reach, 1 - b - m);
   const double subnormal = step * step / 12 * (normal_inside(t) - normal_inside(t0));
-  return -decibel(normal / (24 * std::ldexp(1.0, 2 * m)) + subnormal + energy_inside(t0));
+  const double alpha = variant.inverse_square_phase / (12 * std::ldexp(1.0, 2 * m));
+  return -decibel(alpha * std::max(0.0, normal) + subnormal + energy_inside(t0));
 }
 
 }  // namespace
@@ -72,23 +78,31 @@ double figure_rho(const TheoryFormat& format) {
   return format.e4m3_scale ? 1.05 : 1.5;
 }
 
-double theory_qsnr(const TheoryFormat& format, double kappa, double rho, IntegerConstant constant) {
-  return format.is_integer ? integer_qsnr(format, kappa, rho, constant) : float_qsnr(format, kappa, rho);
+double theory_qsnr(const TheoryFormat& format, double kappa, const TheoryVariant& variant) {
+  return format.is_integer ? integer_qsnr(format, kappa, variant) : float_qsnr(format, kappa, variant);
 }
 
 double float_upper_bound(int mantissa_bits) {
   return decibel(24 * std::ldexp(1.0, 2 * mantissa_bits));
 }
 
-Crossover theory_crossover(const TheoryFormat& integer, const TheoryFormat& floating, double rho,
-                           IntegerConstant constant) {
+Crossover theory_crossover(const TheoryFormat& integer, const TheoryFormat& floating, const TheoryVariant& variant) {
   double low = 1.2, high = 12;
   while (high - low > 1e-9) {
     const double middle = 0.5 * (low + high);
-    const bool integer_ahead = theory_qsnr(integer, middle, rho, constant) > theory_qsnr(floating, middle, rho);
+    const bool integer_ahead = theory_qsnr(integer, middle, variant) > theory_qsnr(floating, middle, variant);
     (integer_ahead ? low : high) = middle;
   }
-  return {low, theory_qsnr(floating, low, rho)};
+  return {low, theory_qsnr(floating, low, variant)};
+}
+
+double normal_term_kink(const TheoryFormat& format, double rho) {
+  double low = 1, high = 12;
+  while (high - low > 1e-9) {
+    const double middle = 0.5 * (low + high), t = std::ldexp(rho * middle / format.largest, 1 - format.bias);
+    (normal_energy(format, middle, t) > 0 ? low : high) = middle;
+  }
+  return low;
 }
 
 }  // namespace lowbit::int_vs_fp
