@@ -1,0 +1,231 @@
+"""Figures of "INT v.s. FP" (arXiv:2510.25602) from the results of build/bin/int_vs_fp: one function per experiment.
+
+Each function of FIGURES takes the results as an xarray.Dataset (the root group of the file) and returns a matplotlib figure.
+Published and independently computed values come from results/reference/int_vs_fp.<figure>.tsv and are hollow markers.
+"""
+
+import numpy as np
+
+from . import int_vs_fp_synthetic as synthetic
+from . import style
+from .int_vs_fp_common import KAPPA, PAIR_FORMATS, PAIRS, QSNR, crossing, references, texts
+from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, RED, hollow
+
+PAIR_COLOURS = {"mx8": BLUE, "mx6": GREEN, "mx4": RED, "nv4": PURPLE}
+
+# ---------------------------------------------------------------------------------------------------------------- fig3
+
+
+def fig3(ds):
+    """Theory: QSNR against the crest factor, and where the pairs cross."""
+    fig, axes = style.figure(1, 2, PAGE, 3.0, sharey=True)
+    published = references("fig3")
+    for pair, label in PAIRS.items():
+        panel = axes[0, int(pair == "nv4")]
+        integer, floating = (ds["qsnr"].sel(format=name) for name in PAIR_FORMATS[pair])
+        colour = PAIR_COLOURS[pair]
+        for curve, line, name in ((integer, "-", label.split(" / ")[0]), (floating, "--", label.split(" / ")[1])):
+            panel.plot(curve["kappa"], curve, line, color=colour, label=name)
+        kappa, qsnr = crossing(integer["kappa"].values, integer.values, floating.values)
+        panel.plot(kappa, qsnr, "o", color=colour, markersize=4.5, zorder=4)
+        panel.plot(published[f"crossover_kappa[pair={pair}]"]["value"], published[f"crossover_qsnr[pair={pair}]"]["value"], **hollow(BLACK, "D", 8), zorder=5)
+        offset = {"mx8": (6, 6), "mx6": (8, 4), "mx4": (8, 5), "nv4": (8, -14)}[pair]
+        panel.annotate(f"κ* = {kappa:.3f}", (kappa, qsnr), textcoords="offset points", xytext=offset, fontsize=7, color=colour)
+    for panel, title in zip(axes[0], ("MX formats, E8M0 scale, ρ = %.2f", "NV formats, E4M3 scale, ρ = %.2f")):
+        panel.set(xlabel=KAPPA, title=title % (1.5 if "MX" in title else 1.05), xlim=(1, 12))
+        panel.plot([], [], "o", color=BLACK, markersize=4.5, label="crossover, ours")
+        panel.plot([], [], **hollow(BLACK, "D", 8), label="crossover, paper")
+        panel.legend(ncol=2, loc="upper right")
+    axes[0, 0].set_ylabel(QSNR)
+    return fig
+
+
+# ------------------------------------------------------------------------------------------------------- fig3_measured
+
+CASE_LABELS = {
+    "theory": "theory, as plotted",
+    "theory_rho": "theory, ρ rms 1.471 (NV: 1)",
+    "theory_q": "theory, Q = 2$^{b-1}$−1",
+    "theory_corrected": "theory, ρ, Q, E[1/r²] corrected",
+    "A": "A: imposed κ",
+    "A_mean_db": "A, dB averaged over ρ",
+    "A_clipped_body": "A, rms of the clipped body",
+    "A_rho_1.5": "A, ρ = 1.5",
+    "B:gaussian": "B: blocks, Gaussian",
+    "B:laplace": "B: blocks, Laplace",
+    "B:t:dof=3": "B: blocks, t(3)",
+    "B:row_outlier": "B: blocks, one outlier",
+    "B:row_outlier:g64": "B: one outlier, g = 64",
+    "B:row_outlier:g128": "B: one outlier, g = 128",
+    "B:row_outlier:g256": "B: one outlier, g = 256",
+    "B:row_outlier:g512": "B: one outlier, g = 512",
+    "C:t": "C: tensors, Student t",
+    "C:generalised_gaussian": "C: tensors, gen. Gaussian",
+    "C:channel_scales": "C: tensors, channel scales",
+}
+
+
+def fig3_measured(ds):
+    """Measured curves and crossovers beside the theory's."""
+    fig, axes = style.figure(2, 4, PAGE, 5.6, gridspec_kw={"height_ratios": (1, 1.25)})
+    published = references("fig3")
+    cases = [c for c in texts(ds["case"]) if c in CASE_LABELS]
+    for column, pair in enumerate(PAIRS):
+        measured_curves(axes[0, column], ds, pair)
+        measured_crossovers(axes[1, column], ds, pair, cases, published[f"crossover_kappa[pair={pair}]"]["value"], column == 0)
+    axes[0, 0].set_ylabel(QSNR)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    dots, names = axes[1, 0].get_legend_handles_labels()
+    style.legend_below(fig, handles + dots, labels + names, 4)
+    return fig
+
+
+def measured_curves(panel, ds, pair):
+    wide = pair == "mx8" and "B:row_outlier:g256" in texts(ds["case"])
+    case = "B:row_outlier:g256" if wide else "B:row_outlier"
+    for name, line, width in (("theory", "--", 0.9), (case, "-", 1.3)):
+        if name not in texts(ds["case"]):
+            continue
+        point = ds.sel(case=name, pair=pair)
+        kappa = point["kappa"].values
+        for kind, colour in (("int", RED), ("fp", BLUE)):
+            curve = point[f"{kind}_qsnr"].values
+            keep = np.isfinite(curve) & (kappa <= (12 if wide else 5.7))
+            label = f"{kind.upper()}, {'theory' if name == 'theory' else 'measured (B, one outlier per block)'}"
+            panel.plot(kappa[keep], curve[keep], line, color=colour, linewidth=width, label=label)
+    panel.set(title=PAIRS[pair] + (", g = 256" if wide else ""), xlabel=KAPPA)
+
+
+def measured_crossovers(panel, ds, pair, cases, published, labelled):
+    for y, case in enumerate(cases):
+        point = ds.sel(case=case, pair=pair)
+        value, low, high = (float(point[name]) for name in ("crossover", "crossover_low", "crossover_high"))
+        colour = {"t": BLACK, "A": ORANGE, "B": BLUE, "C": GREEN}[case[0]]
+        if np.isfinite(value):
+            panel.plot(value, y, "o", color=colour, label="crossover, ours (95 % interval)" if case == "theory" else None)
+            panel.plot([low, high], [y, y], "-", color=colour, linewidth=2)
+        elif np.isfinite(float(point["sign_changes"])):
+            panel.text(published, y, "none", fontsize=7, color=GREY, ha="center", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+    panel.axvline(published, color=BLACK, linewidth=0.6, linestyle=":")
+    panel.plot(published, -1, **hollow(BLACK), label="paper's Fig. 3", clip_on=False)
+    panel.set(xlabel="crossover κ*", ylim=(len(cases) - 0.4, -1.6))
+    panel.set_yticks(range(len(cases)), [CASE_LABELS[c] for c in cases] if labelled else [])
+    panel.set_xlim({"mx8": (7.2, 8.4), "mx6": (1.8, 2.2), "mx4": (1.5, 2.3), "nv4": (2.05, 2.6)}[pair])
+
+
+# ------------------------------------------------------------------------------------------------------ fig4 and table2
+
+
+def tensor_title(ds):
+    """What the tensors are, for titles."""
+    count = ds.sizes["tensor"]
+    roles = set(ds["role"].values.ravel().astype(int))
+    names = texts(ds["tensor"])
+    minilm = count == 36 and all(n.startswith("encoder.layer.") for n in names)
+    return f"weights of MiniLM ({count} matrices)" if minilm else f"{count} operands{', weights only' if roles == {0} else ''}"
+
+
+def fig4(ds):
+    """QSNR against the crest factor on real tensors, one row of panels per operand and rotation."""
+    published = references("fig4")
+    roles = ds["role"].isel(transform=0).values.astype(int)
+    blocks = []  # (role, transform) of a row of panels, or (role, None) for an empty one
+    for role in (0, 1, 2):
+        present = bool(np.any(roles % 3 == role))
+        blocks += [(role, "id"), (role, "rhad")] if present else [(role, None)]
+    heights = [1 if transform else 0.28 for _, transform in blocks]
+    fig = style.plt.figure(figsize=(PAGE, 0.75 + 2.0 * sum(heights)))
+    grid = fig.add_gridspec(len(blocks), 4, height_ratios=heights)
+    name = {0: "W", 1: "X", 2: "dY"}
+    for row, (role, transform) in enumerate(blocks):
+        if transform is None:
+            style.empty_panel(fig.add_subplot(grid[row, :]), f"{name[role]}: needs captured tensors")
+            continue
+        for column, pair in enumerate(PAIRS):
+            panel = fig.add_subplot(grid[row, column])
+            fig4_panel(panel, ds.isel(tensor=np.flatnonzero(roles % 3 == role)), pair, transform, published)
+            if column == 0:
+                panel.set_ylabel(f"{name[role]}{', rotated' if transform == 'rhad' else ''}\n{QSNR}")
+            if row == 0:
+                panel.set_title(PAIRS[pair])
+            if transform == "rhad":
+                panel.set_xlabel(KAPPA)
+    handles, labels = fig.axes[0].get_legend_handles_labels()
+    style.legend_below(fig, handles, labels, 3)
+    fig.suptitle(tensor_title(ds) + "; rotated: random Hadamard, 32 × 32", fontsize=8)
+    return fig
+
+
+def fig4_panel(panel, ds, pair, transform, published):
+    point = ds.sel(pair=pair, transform=transform)
+    edge = panel.get_yaxis_transform()
+    for kind, colour, marker in (("int", RED, "o"), ("fp", BLUE, "s")):
+        qsnr = point[f"{kind}_qsnr"].values
+        label = kind.upper()
+        panel.plot(point["kappa"], qsnr, marker, color=colour, markersize=3, alpha=0.8, label=f"{label}, one tensor")
+        panel.plot(0.97, qsnr.mean(), marker, color=colour, markersize=6, transform=edge, label=f"{label}, our mean", clip_on=False)
+        value = published[f"{kind}_qsnr_mean[pair={pair},transform={transform}]"]["value"]
+        panel.plot(0.9, value, transform=edge, label=f"{label}, paper's mean (Llama-3.1-8B)", **hollow(colour, marker, 6))
+    wins = 100 * float((point["int_qsnr"] > point["fp_qsnr"]).mean())
+    paper = published[f"int_win_percent[pair={pair},transform={transform}]"]["value"]
+    note = panel.text(0.02, 0.99, f"INT wins {wins:.0f} %\n(paper {paper:g} %)", transform=panel.transAxes, fontsize=7, va="top")
+    note.set_in_layout(False)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + 0.3 * (high - low))
+    left, right = panel.get_xlim()
+    panel.set_xlim(left, right + 0.3 * (right - left))
+    panel.locator_params(axis="x", nbins=3)
+    panel.locator_params(axis="y", nbins=6)
+
+
+def table2(ds):
+    """Quantiles of the tensors' crest factors beside the paper's."""
+    fig, axes = style.figure(1, 2, PAGE * 0.8, 2.9, gridspec_kw={"width_ratios": (1, 2)})
+    for panel, groups in zip(axes[0], (("channel",), ("32", "16"))):
+        columns = [(group, transform) for group in groups for transform in ("id", "rhad")]
+        for x, (group, transform) in enumerate(columns):
+            table2_column(panel, ds, x, group, transform)
+        name = lambda group: "channel" if group == "channel" else f"g = {group}"
+        panel.set_xticks(range(len(columns)), [name(g) + ("\nrotated" if t == "rhad" else "\n") for g, t in columns])
+        panel.set_xlim(-0.5, len(columns) - 0.5)
+    shown = ds["kappa"].sel(group=["32", "16"])
+    axes[0, 1].set_ylim(min(1.7, float(shown.min()) - 0.1), max(4.5, float(shown.max()) + 0.1))
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].set_yticks([3, 4, 6, 10, 20, 40, 60], ["3", "4", "6", "10", "20", "40", "60"])
+    axes[0, 0].set_yticks([], minor=True)
+    axes[0, 0].set_ylabel(KAPPA + " (mean over blocks)")
+    axes[0, 1].set_title(tensor_title(ds) + "; rotated: random Hadamard, 32 × 32", loc="right")
+    handles = [axes[0, 1].bar(0, 0, color=BLUE, alpha=0.4)] + [axes[0, 1].plot([], [], **hollow(BLACK, m, 5))[0] for m in ("^", "D", "v")]
+    handles.insert(3, axes[0, 1].plot([], [], **hollow(BLACK, "_", 8))[0])
+    style.legend_below(fig, handles, ["ours: range, quartiles, median", "paper: max", "paper: median", "paper: quartiles", "paper: min"], 3)
+    return fig
+
+
+def table2_column(panel, ds, x, group, transform):
+    """One box of ours and the paper's five numbers beside it."""
+    statistics = {"min": "v", "q1": "_", "median": "D", "q3": "_", "max": "^"}
+    kappa = ds["kappa"].sel(transform=transform, group=group).values
+    low, q1, median, q3, high = np.quantile(kappa, (0, 0.25, 0.5, 0.75, 1))
+    colour = BLUE if transform == "id" else GREEN
+    panel.plot([x - 0.18] * 2, [low, high], "-", color=colour, linewidth=1)
+    panel.bar(x - 0.18, q3 - q1, 0.24, q1, color=colour, alpha=0.4, linewidth=0)
+    panel.plot([x - 0.3, x - 0.06], [median] * 2, "-", color=colour, linewidth=1)
+    for statistic, marker in statistics.items():
+        value = references("table2")[f"kappa[transform={transform},group={group},statistic={statistic}]"]["value"]
+        panel.plot(x + 0.18, value, **hollow(BLACK, marker, 5 if marker != "_" else 9))
+
+
+FIGURES = {
+    "fig3": fig3,
+    "fig3_measured": fig3_measured,
+    "fig4": fig4,
+    "table2": table2,
+    "gaussian": synthetic.gaussian,
+    "gaussian_crest": synthetic.gaussian_crest,
+    "scale_rules": synthetic.scale_rules,
+    "families": synthetic.families,
+    "granularity": synthetic.granularity,
+    "clipping": synthetic.clipping,
+    "algorithm1": synthetic.algorithm1,
+    "hardware": synthetic.hardware,
+}
