@@ -1,0 +1,113 @@
+"""int_vs_fp from the outside: the program runs, every reference has a row, verdicts are the expected ones."""
+
+import csv
+import os
+import pathlib
+import subprocess
+
+import h5py
+import numpy as np
+import pytest
+
+SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
+BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "int_vs_fp"
+REFERENCE = SOURCE / "results" / "reference"
+FIGURES = sorted(p.name.split(".")[1] for p in REFERENCE.glob("int_vs_fp.*.tsv"))
+# deterministic, or cheap at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
+FULL_SIZE = ["fig3", "hardware", "fig4", "table2"]
+
+
+def tsv(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def text(values):
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
+
+
+def run(folder, *arguments):
+    done = subprocess.run([BINARY, *arguments, "-o", folder], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def report(folder, figure):
+    with h5py.File(folder / "int_vs_fp" / f"{figure}.h5") as file:
+        group = file["report"]
+        columns = {name: group[name][()] for name in ("quantity", "verdict", "ours", "interval_low", "interval_high", "exact")}
+    columns["quantity"], columns["verdict"] = text(columns["quantity"]), text(columns["verdict"])
+    return [dict(zip(columns, row)) for row in zip(*columns.values())]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quick")
+    run(folder, "--quick")
+    return folder
+
+
+def test_every_figure_has_a_reference_table_and_a_plot():
+    registered = [line.split()[0] for line in subprocess.run([BINARY, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()]
+    assert sorted(registered) == FIGURES
+    from plots import int_vs_fp
+
+    assert sorted(int_vs_fp.FIGURES) == FIGURES
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_reference_has_a_row(quick, figure):
+    rows = {row["quantity"] for row in report(quick, figure)}
+    missing = [r["quantity"] for r in tsv(REFERENCE / f"int_vs_fp.{figure}.tsv") if r["quantity"] not in rows]
+    assert not missing
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_number_has_an_interval_or_is_exact(quick, figure):
+    for row in report(quick, figure):
+        if np.isfinite(row["ours"]) and not row["exact"]:
+            assert row["interval_low"] <= row["interval_high"], row
+
+
+def test_known_outside_names_rows_that_exist():
+    for row in tsv(REFERENCE / "known_outside.tsv"):
+        paper, figure = row["experiment"].split("/")
+        if paper == "int_vs_fp":
+            assert row["quantity"] in {r["quantity"] for r in tsv(REFERENCE / f"int_vs_fp.{figure}.tsv")}
+            assert len(row["reason"]) > 20
+
+
+@pytest.mark.parametrize("figure", FULL_SIZE)
+def test_verdicts_are_the_expected_ones(tmp_path, figure):
+    run(tmp_path, figure)
+    outside = {row["quantity"] for row in report(tmp_path, figure) if row["verdict"] == "outside"}
+    known = {r["quantity"] for r in tsv(REFERENCE / "known_outside.tsv") if r["experiment"] == f"int_vs_fp/{figure}"}
+    assert outside == known
+
+
+def test_own_tensors_get_roles_by_name(tmp_path):
+    path = tmp_path / "captured.h5"
+    generator = np.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        for name, shape in (("layer0.weight", (32, 64)), ("layer0.input", (96, 64)), ("layer0.grad_output", (96, 32)), ("embed.weight", (8, 64))):
+            file[name] = generator.standard_normal(shape).astype(np.float32)
+    run(tmp_path, "fig4", "--tensors", str(path), "--blockings", "all")
+    with h5py.File(tmp_path / "int_vs_fp" / "fig4.h5") as file:
+        roles = dict(zip(text(file["tensor"][()]), file["role"][:, 0].astype(int)))
+    assert roles == {"layer0.weight": 0, "layer0.weight^T": 3, "layer0.input": 1, "layer0.input^T": 4, "layer0.grad_output": 2, "layer0.grad_output^T": 5}
+
+
+def test_the_sample_is_what_its_script_says():
+    import json
+    import struct
+
+    data = (REFERENCE / "minilm_l6_v2_sample.safetensors").read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + size])
+    metadata = header.pop("__metadata__")
+    assert metadata["licence"] == "Apache-2.0" and len(header) == 36 and len(data) <= 8e6
+    for name, entry in header.items():
+        columns = 1536 if name.endswith("output.dense.weight") and "attention" not in name else 384
+        assert entry["dtype"] == "F32" and entry["shape"] == [64, columns]
+    values = np.frombuffer(data[8 + size :], np.float32)
+    assert np.isfinite(values).all() and len(values) == 64 * 6 * (5 * 384 + 1536)
