@@ -1,4 +1,4 @@
-// Owning HDF5 identifiers and checked calls: what hdf5_write.cpp and hdf5_read.cpp share, and the only file of this
+// Owning HDF5 identifiers and checked calls: what hdf5_write.cpp, hdf5_read.cpp and tensor_stream.cpp share, and the only file of this
 // layer that includes the library.
 #pragma once
 #include <fmt/format.h>

@@ -103,6 +103,18 @@ void read_windows(const Reader& config, Config& out) {
     out.window[i] = static_cast<std::int64_t>(config.count("sliding_window"));
 }
 
+// One token or a list of them.
+void read_end_tokens(const Reader& config, Config& out) {
+  if (!config.has("eos_token_id")) return;
+  const json& value = config.at("eos_token_id");
+  for (const json& token : value.is_array() ? value : json::array({value})) {
+    if (!token.is_number_integer() || token.get<double>() < 0 ||
+        token.get<double>() >= static_cast<double>(out.vocabulary))
+      config.refuse("eos_token_id", "expected token numbers of the vocabulary");
+    out.end_tokens.push_back(token.get<std::int32_t>());
+  }
+}
+
 void refuse_unsupported(const Reader& config) {
   if (config.text("hidden_act", "silu") != "silu") config.refuse("hidden_act", "only \"silu\" is supported");
   for (const char* key :
@@ -152,6 +164,7 @@ Config parse_config(const std::string& text, const std::string& where) {
   read_shapes(config, out);
   read_rope(config, out);
   read_windows(config, out);
+  read_end_tokens(config, out);
   out.norm_epsilon = config.positive("rms_norm_eps", 1e-6);
   out.tied_embeddings = config.flag("tie_word_embeddings", false);
   const bool attention_bias = config.flag("attention_bias", false);

@@ -25,8 +25,9 @@ struct Config {
   RopeScaling rope_scaling;
   bool tied_embeddings = false;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool qk_norm = false;              ///< RMSNorm over head_dim on q and k (Qwen3)
-  std::vector<std::int64_t> window;  ///< per layer: sliding attention window, 0 = all
+  bool qk_norm = false;                  ///< RMSNorm over head_dim on q and k (Qwen3)
+  std::vector<std::int32_t> end_tokens;  ///< eos_token_id: end a generated text
+  std::vector<std::int64_t> window;      ///< per layer: sliding attention window, 0 = all
 };
 
 /// Reads and checks FOLDER/config.json. Error: no such file, not JSON, a missing or contradictory key, and everything
