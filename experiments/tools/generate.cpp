@@ -1,0 +1,94 @@
+// lowbit generate: a quick look at what a model says with formats at its sites.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "experiments/tools/model_options.hpp"
+#include "experiments/tools/output.hpp"
+#include "experiments/tools/threads.hpp"
+#include "experiments/tools/verb.hpp"
+#include "formats/error.hpp"
+#include "sim/model/generate.hpp"
+#include "sim/model/model.hpp"
+#include "sim/model/tokens.hpp"
+
+namespace lowbit {
+namespace {
+
+CommandLine declare() {
+  CommandLine line("lowbit generate", "continues a text with a language model, token by token through its cache");
+  declare_model(line);
+  line.value("prompt", "TEXT", "the text to continue (no chat template is applied)");
+  line.value("tokens", "FILE", "token numbers instead: a .npy vector of integers");
+  line.value("max-tokens", "N", "at most so many new tokens", "64");
+  line.value("temperature", "T", "0: the likeliest token each time; else draws from softmax(logits / T)", "0");
+  line.value("seed", "N", "of the draws", "1");
+  declare_sites(line);
+  declare_output(line);
+  return line;
+}
+
+// Text comes out as soon as its characters are complete.
+class Printer {
+ public:
+  explicit Printer(const model::TokenText& text) : text_(text) {}
+  void operator()(std::int32_t token) {
+    const std::string piece = text_.text({&token, 1});
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    std::fflush(stdout);
+  }
+
+ private:
+  const model::TokenText& text_;
+};
+
+int run(const Words& words) {
+  CommandLine line = declare();
+  if (!line.parse(words)) return 0;
+  const OutputForm form = output_form(line);
+  const model::SiteOptions sites = site_options(line);
+  if (line.given("prompt") == line.given("tokens")) throw_error(ExitCode::usage, "give either --prompt or --tokens");
+  model::GenerateOptions options;
+  options.max_tokens = static_cast<std::size_t>(line.integer("max-tokens", 1, 1 << 20));
+  options.temperature = line.real("temperature", 0, 1000);
+  options.seed = static_cast<std::uint64_t>(line.integer("seed", 0));
+  Threads threads(static_cast<std::size_t>(thread_count(line)));
+  const std::string folder = model::find_model(line.text("model"));
+  const model::Config config = model::read_config(folder);
+  options.stop_tokens = config.end_tokens;
+  const auto prompt = line.given("prompt") ? tokenise(folder, line.text("prompt"), config.vocabulary)
+                                           : model::read_tokens(line.text("tokens"), config.vocabulary);
+  if (prompt.size() + options.max_tokens > config.context)
+    throw_error(ExitCode::usage, "{} prompt tokens and {} new ones exceed the model's context of {}", prompt.size(),
+                options.max_tokens, config.context);
+  const model::TokenText text(folder);
+  const model::Model m = model::Model::load(folder, threads);
+  model::Hooks hooks(m);
+  for (const std::string& warning : attach(hooks, sites, threads).warnings)
+    fmt::print(stderr, "lowbit generate: {}\n", warning);
+
+  const auto cache = hooks.make_cache();
+  const auto start = std::chrono::steady_clock::now();
+  Printer printer(text);
+  const auto tokens = model::generate(hooks, *cache, prompt, options, threads, nullptr,
+                                      form == OutputForm::text ? std::function<void(std::int32_t)>(printer) : nullptr);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (form == OutputForm::text) {
+    fmt::print("\n");
+    return 0;
+  }
+  print_record({{"model", line.text("model")},
+                {"prompt_tokens", prompt.size()},
+                {"tokens", tokens},
+                {"text", text.text(tokens)},
+                {"cache_bytes", cache->bytes()},
+                {"seconds", seconds}},
+               form);
+  return 0;
+}
+
+LOWBIT_VERB(generate, "continue a text with a language model", run)
+
+}  // namespace
+}  // namespace lowbit
