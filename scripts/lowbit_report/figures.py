@@ -1,0 +1,41 @@
+"""Draws figures of result files with the functions of scripts/plots: plots/<paper>.py, one function per figure."""
+import importlib
+from pathlib import Path
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def function_for(name):
+    """The drawing function of experiment '<paper>/<figure>', or None if there is none."""
+    paper, figure = name.split("/")
+    try:
+        module = importlib.import_module(f"plots.{paper}")
+    except ModuleNotFoundError as error:
+        if error.name not in (f"plots.{paper}", "plots"):
+            raise
+        return None
+    return getattr(module, figure, None)
+
+
+def up_to_date(function, file, target):
+    """Whether all pictures are newer than the results and the code that draws them."""
+    newest = max(Path(function.__code__.co_filename).stat().st_mtime, Path(file).stat().st_mtime)
+    pictures = [target.with_suffix(f".{form}") for form in FORMATS]
+    return all(picture.is_file() and picture.stat().st_mtime >= newest for picture in pictures)
+
+
+def draw(function, file, target):
+    """Draws one result file into target.png, .svg and .pdf; equal results give equal bytes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    import lowbit_results
+
+    figure = function(lowbit_results.open(file))
+    with matplotlib.rc_context({"svg.hashsalt": "lowbit", "pdf.fonttype": 42, "ps.fonttype": 42}):
+        figure.savefig(target.with_suffix(".png"), dpi=300, metadata={"Software": None})
+        figure.savefig(target.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None})
+    plt.close(figure)

@@ -1,0 +1,121 @@
+"""Finds, plans and runs the experiment programs, and draws the figures of their results."""
+import difflib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lowbit_report import figures
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class UserError(Exception):
+    """A mistake of the user, one line."""
+
+
+@dataclass
+class Experiment:
+    """One figure or table of a paper, as its program describes it."""
+
+    name: str  # "<paper>/<figure>"
+    title: str
+    paper: str  # identifier: "arXiv:2510.25602"
+    figure: str  # "Fig. 3"
+    file: Path  # result file
+    cost: float  # seconds on 2 cores, default settings
+
+    @property
+    def slug(self):
+        return self.name.split("/")[0]
+
+    @property
+    def figure_slug(self):
+        return self.name.split("/")[1]
+
+
+def binary(name):
+    return Path(os.environ.get("LOWBIT_BIN_DIR", ROOT / "build/bin")) / name
+
+
+def _mode_option(mode):
+    return [] if mode == "default" else [f"--{mode}"]
+
+
+def experiments(folder, mode):
+    """All experiments, in the order of papers and figures."""
+    listed = json.loads(subprocess.run([binary("lowbit"), "list", "--output", "json"], check=True, capture_output=True,
+                                       text=True).stdout)
+    found = []
+    for paper in sorted({entry["experiment"].split("/")[0] for entry in listed}):
+        command = [binary(paper), "--describe", "-o", str(folder), *_mode_option(mode)]
+        for d in json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout):
+            found.append(Experiment(d["experiment"], d["title"], d["paper"], d["figure"], Path(d["file"]),
+                                    float(d["cost_seconds"])))
+    return found
+
+
+def select(known, only):
+    """Those that --only names: papers or paper/figure."""
+    if not only:
+        return known
+    selected = []
+    accepted = sorted({e.slug for e in known} | {e.name for e in known})
+    for word in filter(None, only.split(",")):
+        if word not in accepted:
+            near = difflib.get_close_matches(word, accepted, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"--only: unknown experiment '{word}'{hint} accepted: {', '.join(sorted({e.slug for e in known}))}")
+        selected += [e for e in known if word in (e.slug, e.name) and e not in selected]
+    return selected
+
+
+def announce(selected, mode):
+    """What is going to happen and how long it takes."""
+    papers = len({e.slug for e in selected})
+    line = f"{len(selected)} figures and tables of {papers} paper{'s' if papers != 1 else ''}, {mode} settings"
+    cost = sum(e.cost for e in selected)
+    if mode == "default":
+        line += f"; about {max(1, round(cost / 60))} min on 2 cores"
+    elif mode == "full":
+        line += f"; several times the {max(1, round(cost / 60))} min of the default settings; each program shows its ETA"
+    print(line, file=sys.stderr)
+
+
+def run(selected, folder, mode, threads, force):
+    """Runs the programs paper by paper; returns {name: reason} of the experiments that failed."""
+    failed = {}
+    for slug in dict.fromkeys(e.slug for e in selected):
+        chosen = [e for e in selected if e.slug == slug]
+        command = [binary(slug), *[e.figure_slug for e in chosen], "-o", str(folder),
+                   "--force" if force else "--resume", *_mode_option(mode)]
+        if threads:
+            command += ["--threads", str(threads)]
+        start = time.monotonic()
+        code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        if code in (75, 130, 143) or code < 0:
+            raise KeyboardInterrupt
+        for e in chosen:
+            if code != 0 and not e.file.is_file():
+                failed[e.name] = f"{slug} ended with exit code {code}"
+        if code != 0 and not any(e.name in failed for e in chosen):
+            failed[chosen[-1].name] = f"{slug} ended with exit code {code}"
+        print(f"{slug}: {'failed' if code else 'done'} in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return failed
+
+
+def draw(selected, failed):
+    """Draws every figure that scripts/plots has a function for: {name: path without suffix}."""
+    drawn = {}
+    for e in selected:
+        function = figures.function_for(e.name)
+        if function is None or e.name in failed or not e.file.is_file():
+            continue
+        target = e.file.with_suffix("")
+        if not figures.up_to_date(function, e.file, target):
+            figures.draw(function, e.file, target)
+        drawn[e.name] = target
+    return drawn
