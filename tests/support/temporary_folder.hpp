@@ -1,34 +1,35 @@
-// A folder that a test may fill and that goes when the test ends.
+// A folder of a test's own, removed at its end.
 #pragma once
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <stdexcept>
 #include <string>
-#include <string_view>
 
 namespace lowbit::test {
 
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lowbit-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
+    std::string name = (std::filesystem::temp_directory_path() / "lowbit_XXXXXX").string();
+    if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+    path_ = name;
   }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
   TemporaryFolder(const TemporaryFolder&) = delete;
-
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  /// Writes a file and returns its path.
-  std::string file(const std::string& name, std::string_view content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return *this / name;
-  }
-  std::size_t entries() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path_)) ++count;
-    return count;
+  std::string path() const { return path_.string(); }
+  /// Number of files in it and below, hidden ones too.
+  std::size_t count() const {
+    std::size_t n = 0;
+    for (auto it = std::filesystem::recursive_directory_iterator(path_); it != std::filesystem::recursive_directory_iterator(); ++it)
+      n += it->is_regular_file();
+    return n;
   }
 
  private:
