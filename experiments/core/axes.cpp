@@ -189,9 +189,12 @@ bool is_integer_range(std::string_view text) {
 Value parse_value(std::string_view text, Kind kind, const Domain& domain, std::string_view place) {
   if (kind == Kind::text) return check_value(Value(std::string(text)), kind, domain, place);
   if (kind == Kind::real) return Value(parse_real(text, place, domain.min, domain.max) + 0.0);
-  constexpr double kEdge = 0x1p53;  // beyond, a double cannot tell integers apart
-  return Value(parse_integer(text, place, static_cast<std::int64_t>(std::ceil(std::max(domain.min, -kEdge))),
-                             static_cast<std::int64_t>(std::floor(std::min(domain.max, kEdge)))));
+  constexpr std::int64_t kEdge = std::int64_t{1} << 53;  // beyond, a double cannot tell integers apart
+  const auto bound = [](double v, std::int64_t none) { return std::isinf(v) ? none : static_cast<std::int64_t>(v); };
+  const std::int64_t value =
+      parse_integer(text, place, bound(std::ceil(domain.min), std::numeric_limits<std::int64_t>::min()),
+                    bound(std::floor(domain.max), std::numeric_limits<std::int64_t>::max()));
+  return Value(parse_integer(fmt::to_string(value), place, -kEdge, kEdge));
 }
 
 std::vector<Value> parse_list(std::string_view text, Kind kind, const Domain& domain, std::string_view place) {

@@ -201,8 +201,8 @@ void print_dry_run(const Request& request) {
 }
 
 int run_all(const Request& request) {
-  for (const Plan& plan : request.plans) check_target(plan, request.options);
   watch_signals();
+  for (const Plan& plan : request.plans) check_target(plan, request.options);
   std::vector<RunResult> results;
   bool interrupted = false;
   for (const Plan& plan : request.plans) {

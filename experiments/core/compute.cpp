@@ -65,6 +65,8 @@ std::vector<double> flatten(const Plan& plan, const Record& record) {
       values.insert(values.end(), given->begin(), given->end());
     else
       values.insert(values.end(), n, kNan);
+    if (output.narrow)  // rows of a run and of merged shards see the same numbers: those that are stored
+      for (std::size_t i = values.size() - n; i < values.size(); ++i) values[i] = static_cast<float>(values[i]);
   }
   if (used != record.all().size()) throw std::logic_error("the point returns an output that is not declared");
   return values;

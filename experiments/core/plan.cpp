@@ -125,7 +125,10 @@ const PlannedAxis* Plan::coordinate(std::string_view name) const {
 
 std::size_t Plan::values_per_point(const OutputDeclaration& output) const {
   std::size_t n = 1;
-  for (const std::string& dim : output.dims) n *= coordinate(dim)->values.size();
+  for (const std::string& dim : output.dims) {
+    const PlannedAxis* axis = coordinate(dim);  // none where the experiment is unavailable
+    n *= axis ? axis->values.size() : 0;
+  }
   return n;
 }
 

@@ -43,6 +43,9 @@ class Handle {
   herr_t (*close_)(hid_t);
 };
 
+/// Attribute of every dataset with named dimensions: their names, separated by blanks.
+inline constexpr const char* kDims = "dims";
+
 /// What the netCDF library calls a dimension scale that holds no coordinates; the extent follows.
 inline constexpr std::string_view kNoVariable = "This is a netCDF dimension but not a netCDF variable. ";
 
@@ -71,6 +74,17 @@ hid_t number_type() {
 
 inline Handle property_list(hid_t kind) {
   return {H5Pcreate(kind), H5Pclose, "property list"};
+}
+
+/// A creation list without object times, whose attributes stay in the checksummed object header: a flipped byte in the
+/// fractal heap that would hold more than eight of them crashes the library.
+inline Handle creation_list(hid_t kind) {
+  constexpr unsigned kNeverDense = 4096;
+  Handle list = property_list(kind);
+  check(H5Pset_obj_track_times(list, false), "times");
+  check(H5Pset_attr_phase_change(list, kNeverDense, 0), "attribute storage");
+  if (kind != H5P_DATASET_CREATE) check(H5Pset_link_phase_change(list, kNeverDense, 0), "link storage");
+  return list;
 }
 
 inline Handle file_access() {

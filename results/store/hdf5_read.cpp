@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <sstream>
 
 #include "formats/error.hpp"
 #include "results/store/hdf5_file.hpp"
@@ -13,7 +14,7 @@ bool is_text(const Array& array) {
 }
 
 constexpr const char* kScaleAttributes[] = {
-    "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_Encoding"};
+    "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_Encoding", kDims};
 
 std::string unpadded(const char* text, std::size_t length) {
   return std::string(text, std::find(text, text + length, '\0'));
@@ -103,28 +104,16 @@ struct Reader {
     return found;
   }
 
-  static std::string own_name(hid_t id) {
-    char path[1024] = {};
-    check(H5Iget_name(id, path, sizeof path), "name");
-    const std::string_view whole(path);
-    return std::string(whole.substr(whole.rfind('/') + 1));
-  }
-
-  static std::vector<std::string> dim_names(hid_t set, const std::string& name, std::size_t rank) {
-    if (check(H5DSis_scale(set), "dimension scale") > 0) return {name};
+  /// The names in the attribute `dims`. The library's own lists of references are not touched: they lie outside its
+  /// checksums, and one flipped byte in them crashes it.
+  std::vector<std::string> dim_names(hid_t set, std::size_t rank) const {
+    if (check(H5Aexists(set, kDims), "attribute") == 0) return {};
+    const Attribute names = attribute(set, kDims);
+    const auto* text = std::get_if<std::string>(&names.value);
     std::vector<std::string> dims;
-    const auto take = [](hid_t, unsigned, hid_t scale, void* to) -> herr_t {
-      try {
-        static_cast<std::vector<std::string>*>(to)->push_back(own_name(scale));
-      } catch (const std::exception&) {
-        return -1;
-      }
-      return 1;
-    };
-    for (unsigned d = 0; d < rank; ++d) {
-      if (check(H5DSget_num_scales(set, d), "dimension scale") == 0) return {};
-      check(H5DSiterate_scales(set, d, nullptr, take, &dims), "dimension scale");
-    }
+    std::istringstream words(text ? *text : "");
+    for (std::string word; words >> word;) dims.push_back(word);
+    if (dims.size() != rank) throw Hdf5Failure("has an attribute 'dims' that does not match its shape");
     return dims;
   }
 
@@ -135,10 +124,11 @@ struct Reader {
     const int rank = check(H5Sget_simple_extent_ndims(space), "dataspace");
     std::vector<hsize_t> extents(static_cast<std::size_t>(rank));
     check(H5Sget_simple_extent_dims(space, extents.data(), nullptr), "dataspace");
-    Array array{name, dim_names(set, name, extents.size()), {extents.begin(), extents.end()}, {}, {}};
+    Array array{name, {}, {extents.begin(), extents.end()}, {}, {}};
     array.data = data(type, value_count(space, type),
                       [&](hid_t t, void* to) { return H5Dread(set, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, to); });
-    if (is_text(array) && array.is_coordinate() && rank == 2) join_characters(array);
+    if (is_text(array) && rank == 2 && check(H5DSis_scale(set), "dimension scale") > 0) join_characters(array);
+    array.dims = dim_names(set, array.shape.size());
     array.attributes = attributes(set);
     return array;
   }

@@ -75,11 +75,10 @@ using DimensionIds = std::map<std::string, std::int32_t>;
 Handle put_dataset(hid_t group, const std::string& name, const std::vector<std::size_t>& shape, hid_t type,
                    const void* data, const void* fill) {
   const Handle space = dataspace(shape);
-  const Handle creation = property_list(H5P_DATASET_CREATE);
+  const Handle creation = creation_list(H5P_DATASET_CREATE);
   const std::vector<hsize_t> chunk = chunk_shape(shape, H5Tget_size(type));
   check(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), "chunk");
   check(H5Pset_fletcher32(creation), "checksum");
-  check(H5Pset_obj_track_times(creation, false), "times");
   if (fill) check(H5Pset_fill_value(creation, type, fill), "fill value");
   Handle set(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, "dataset");
   check(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "dataset");
@@ -121,6 +120,14 @@ void mark_scale(hid_t set, const std::string& scale_name, const std::vector<std:
   if (ids.size() > 1) put_attribute(set, "_Netcdf4Coordinates", H5T_STD_I32LE, {ids.size()}, ids.data());
 }
 
+/// Names of the dimensions and the attributes of an array.
+void write_about(hid_t set, const Array& array) {
+  std::string dims;
+  for (const std::string& dim : array.dims) dims += (dims.empty() ? "" : " ") + dim;
+  if (!dims.empty()) write_attribute(set, {kDims, dims});
+  for (const Attribute& attribute : array.attributes) write_attribute(set, attribute);
+}
+
 /// A text coordinate is stored as characters, texts x length: what netCDF and h5netcdf both turn into texts.
 void write_text_coordinate(hid_t group, const Array& array, const DimensionIds& ids) {
   const auto& texts = std::get<std::vector<std::string>>(array.data);
@@ -136,7 +143,7 @@ void write_text_coordinate(hid_t group, const Array& array, const DimensionIds& 
   Handle set = put_dataset(group, array.name, {texts.size(), length}, text_type(1), packed.data(), nullptr);
   mark_scale(set, array.name, {ids.at(array.name), ids.at(dimension)});
   write_attribute(set, {"_Encoding", std::string("utf-8")});
-  for (const Attribute& attribute : array.attributes) write_attribute(set, attribute);
+  write_about(set, array);
   set.close();
 }
 
@@ -144,7 +151,7 @@ void write_array(hid_t group, const Array& array, const DimensionIds& ids) {
   if (array.is_coordinate() && is_text(array)) return write_text_coordinate(group, array, ids);
   const auto finish = [&](Handle set) {
     if (array.is_coordinate()) mark_scale(set, array.name, {ids.at(array.name)});
-    for (const Attribute& attribute : array.attributes) write_attribute(set, attribute);
+    write_about(set, array);
     set.close();
   };
   std::visit(
@@ -181,8 +188,7 @@ void write_group(hid_t id, const Group& group, std::int32_t& next_dimension) {
   for (const Array& array : group.arrays) write_array(id, array, ids);
   for (const Array& array : group.arrays) attach_scales(id, array);
   for (const Group& child : group.groups) {
-    const Handle creation = property_list(H5P_GROUP_CREATE);
-    check(H5Pset_obj_track_times(creation, false), "times");
+    const Handle creation = creation_list(H5P_GROUP_CREATE);
     Handle child_id(H5Gcreate2(id, child.name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose, "group");
     write_group(child_id, child, next_dimension);
     child_id.close();
@@ -243,8 +249,7 @@ std::vector<std::byte> encode_tree(const Group& root) {
   try {
     const Handle access = file_access();
     CapturedImage image(access);
-    const Handle creation = property_list(H5P_FILE_CREATE);
-    check(H5Pset_obj_track_times(creation, false), "times");
+    const Handle creation = creation_list(H5P_FILE_CREATE);
     Handle file(H5Fcreate("lowbit", H5F_ACC_TRUNC, creation, access), H5Fclose, "file");
     std::int32_t next_dimension = 0;
     write_group(file, root, next_dimension);

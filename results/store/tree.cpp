@@ -85,8 +85,8 @@ Array& Group::add_coordinate(const std::string& name, ArrayData values, const st
 void check_tree(const Group& root) {
   std::set<std::string> names;
   for (const Array& array : root.arrays) {
-    if (array.name.empty() || array.name.find('/') != std::string::npos || !names.insert(array.name).second)
-      throw std::logic_error(fmt::format("array name '{}' is empty, holds '/' or is taken", array.name));
+    if (array.name.empty() || array.name.find_first_of("/ ") != std::string::npos || !names.insert(array.name).second)
+      throw std::logic_error(fmt::format("array name '{}' is empty, holds '/' or a blank, or is taken", array.name));
     check_array(root, array);
   }
   for (const Group& group : root.groups) {

@@ -98,19 +98,17 @@ def _values(dataset):
     return np.array([text.decode() for text in data.ravel()], dtype=object).reshape(data.shape)
 
 
-def _is_scale(dataset):
-    """Whether it is a dimension scale; h5py 3.7 (Debian 12) has no property for it."""
-    return bytes(dataset.attrs.get("CLASS", b"")) == b"DIMENSION_SCALE"
+def _is_coordinate(dataset):
+    return dataset.attrs.get("CLASS") is not None
 
 
 def _dims(dataset):
-    if _is_scale(dataset):
-        return [dataset.name.rsplit("/", 1)[-1]]
-    return [dim[0].name.rsplit("/", 1)[-1] if len(dim) else f"dim{i}" for i, dim in enumerate(dataset.dims)]
+    names = _plain(dataset.attrs.get("dims", b"")).split()
+    return names or [f"dim{i}" for i in range(dataset.ndim)]
 
 
 def _is_bare_dimension(dataset):
-    return _is_scale(dataset) and bytes(dataset.attrs["NAME"]).startswith(NO_VARIABLE)
+    return bytes(dataset.attrs.get("NAME", b"")).startswith(NO_VARIABLE)
 
 
 def _arrays(group):
@@ -123,7 +121,7 @@ def _dataset(file, attributes):
     coordinates, outputs = {}, {}
     for name, item in _arrays(file):
         about = {key: _plain(item.attrs[key]) for key in ("units", "long_name") if key in item.attrs}
-        (coordinates if _is_scale(item) else outputs)[name] = (_dims(item), _values(item), about)
+        (coordinates if _is_coordinate(item) else outputs)[name] = (_dims(item), _values(item), about)
     return xr.Dataset(outputs, coordinates, attributes)
 
 

@@ -7,7 +7,9 @@ using namespace lowbit;
 
 namespace {
 
-std::string reals(const std::string& text, Domain domain = {}) { return print_list(parse_list(text, Kind::real, domain, "x")); }
+std::string reals(const std::string& text, Domain domain = {}) {
+  return print_list(parse_list(text, Kind::real, domain, "x"));
+}
 std::string whole(const std::string& text, Domain domain = {}) {
   return print_list(parse_list(text, Kind::integer, domain, "n"));
 }

@@ -51,7 +51,8 @@ Group sorted(Group group) {
 }
 
 void write_bytes(const std::string& path, const std::vector<std::byte>& bytes) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
 }  // namespace
@@ -76,7 +77,9 @@ TEST_CASE("NaN, infinities and signed zeros keep their bits", "[hdf5]") {
   CHECK(std::memcmp(have.data(), want.data(), 5 * sizeof(double)) == 0);
 }
 
-TEST_CASE("equal trees give equal bytes", "[hdf5]") { CHECK(encode_tree(sample()) == encode_tree(sample())); }
+TEST_CASE("equal trees give equal bytes", "[hdf5]") {
+  CHECK(encode_tree(sample()) == encode_tree(sample()));
+}
 
 TEST_CASE("arrays larger than a chunk come back", "[hdf5]") {
   const TemporaryFolder folder;
@@ -162,12 +165,24 @@ TEST_CASE("what is no result file is named", "[hdf5]") {
 
 TEST_CASE("malformed trees are refused before anything is written", "[tree]") {
   Group root = sample();
-  SECTION("shape") { root.arrays.back().shape = {4}; }
-  SECTION("unknown dim") { root.arrays.back().dims = {"nowhere"}; }
-  SECTION("twice") { root.arrays.push_back(root.arrays.back()); }
-  SECTION("empty") { root.arrays.push_back({"none", {}, {0}, std::vector<double>{}, {}}); }
-  SECTION("NUL") { root.arrays.push_back({"nul", {}, {1}, std::vector<std::string>{std::string("a\0b", 3)}, {}}); }
-  SECTION("slash") { root.groups.push_back({"a/b", {}, {}, {}}); }
+  SECTION("shape") {
+    root.arrays.back().shape = {4};
+  }
+  SECTION("unknown dim") {
+    root.arrays.back().dims = {"nowhere"};
+  }
+  SECTION("twice") {
+    root.arrays.push_back(root.arrays.back());
+  }
+  SECTION("empty") {
+    root.arrays.push_back({"none", {}, {0}, std::vector<double>{}, {}});
+  }
+  SECTION("NUL") {
+    root.arrays.push_back({"nul", {}, {1}, std::vector<std::string>{std::string("a\0b", 3)}, {}});
+  }
+  SECTION("slash") {
+    root.groups.push_back({"a/b", {}, {}, {}});
+  }
   CHECK_THROWS_AS(encode_tree(root), std::logic_error);
 }
 

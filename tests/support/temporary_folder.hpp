@@ -27,7 +27,8 @@ class TemporaryFolder {
   /// Number of files in it and below, hidden ones too.
   std::size_t count() const {
     std::size_t n = 0;
-    for (auto it = std::filesystem::recursive_directory_iterator(path_); it != std::filesystem::recursive_directory_iterator(); ++it)
+    for (auto it = std::filesystem::recursive_directory_iterator(path_);
+         it != std::filesystem::recursive_directory_iterator(); ++it)
       n += it->is_regular_file();
     return n;
   }

@@ -32,8 +32,7 @@ std::vector<Row> report(const Results& r) {
   const double mse = r.at("mse", {{"bits", 8}, {"shape", "uniform"}});
   const auto squares = r.along("squared_error", "trial", {{"bits", 8}, {"shape", "uniform"}});
   // uniform error on [-step/2, step/2]: step^2 / 12
-  return {{.quantity = "mse_8_bits_over_theory", .ours = mse * 12 * 65536,
-           .interval = [&] {
+  return {{.quantity = "mse_8_bits_over_theory", .ours = mse * 12 * 65536, .interval = [&] {
              const Interval i = bootstrap_mean(squares, r.rng("mse"), 200);
              return Interval{i.low * 12 * 65536, i.high * 12 * 65536};
            }()}};
@@ -45,15 +44,17 @@ Experiment rounding() {
       .param("trials", 4096, "numbers per point", at_least(1))
       .axis("bits", integers({2, 4, 8}), "1", "bits after the binary point")
       .axis("shape", texts({"uniform"}), "", "distribution of the numbers")
-      .dim("trial", [](const Params& p) { return indices(static_cast<std::size_t>(p.integer("trials"))); }, "1",
-           "number of the draw")
+      .dim(
+          "trial", [](const Params& p) { return indices(static_cast<std::size_t>(p.integer("trials"))); }, "1",
+          "number of the draw")
       .draws_vary_with({})
       .shared("x", {"shape"}, draw)
       .output("mse", "1", "mean (x - xq)^2")
       .narrow_output("squared_error", "1", "(x - xq)^2", {"trial"})
       .quick("trials=256 bits=2,8")
       .point(compute)
-      .reference({.quantity = "mse_8_bits_over_theory", .value = 1, .source = "step^2 / 12", .band = Interval{0.8, 1.2}})
+      .reference(
+          {.quantity = "mse_8_bits_over_theory", .value = 1, .source = "step^2 / 12", .band = Interval{0.8, 1.2}})
       .rows(report);
 }
 LOWBIT_REGISTER(rounding);
