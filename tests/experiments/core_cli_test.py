@@ -188,7 +188,6 @@ def test_shards_merge_to_the_serial_file(tmp_path):
     assert run.returncode == 0, run.stderr
     merged, whole = tmp_path / "parts/example/rounding.h5", tmp_path / "whole/example/rounding.h5"
     assert subprocess.run(["h5diff", "--exclude-path=/provenance", merged, whole]).returncode == 0
-    assert merged.read_bytes() == whole.read_bytes()
 
 
 def test_every_flipped_byte_of_a_shard_is_refused_or_harmless(tmp_path):
