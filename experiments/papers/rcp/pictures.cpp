@@ -141,8 +141,11 @@ Experiment fit() {
       "fit", "", "a decision tree on the history of ranks, trained on one profile and tested on the others, simulated");
   e.param("train_traces", 3000, "traces that the tree is trained on", between(10, 1e6))
       .param("depth", 4, "depth of the tree; not stated in the paper", between(1, 12))
-      .param("threshold", 0.5,
-             "share of converged training sentences above which a leaf stops; not stated in the paper", between(0, 1))
+      .param("threshold", 0.99,
+             "share of converged training sentences above which a leaf stops; one false stop ends a trace, so that 0.5 "
+             "stops "
+             "most of them early; not stated in the paper",
+             between(0, 1))
       .axis("train", profile_axis(false), "", "profile that the tree is trained on")
       .axis("profile", profile_axis(true), "", "profile that it is tested on")
       .dim("back", indices(kHistory), "sentences", "how far back the rank lies")
