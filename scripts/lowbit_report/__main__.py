@@ -45,7 +45,7 @@ def main(arguments):
     figures = {} if options.no_plots else programs.draw(selected, failed)
     report = rows.collect(selected, failed)
     render.write(out, report, figures, selected, failed, mode)
-    unexpected = rows.unexpected(report)
+    unexpected = rows.unexpected(report, mode)
     rows.summarise(report, unexpected, failed)
     print(f"report: {out / 'report.html'}", file=sys.stderr)
     if failed:

@@ -1,4 +1,4 @@
-"""Draws figures of result files with the functions of scripts/plots: plots/<paper>.py, one function per figure."""
+"""Draws result files: plots/<paper>.py has FIGURES, {figure: function of a lowbit_results.Result to a matplotlib figure}."""
 import importlib
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def function_for(name):
         if error.name not in (f"plots.{paper}", "plots"):
             raise
         return None
-    return getattr(module, figure, None)
+    return module.FIGURES.get(figure)
 
 
 def up_to_date(function, file, target):

@@ -52,7 +52,8 @@ def experiments(folder, mode):
     found = []
     for paper in sorted({entry["experiment"].split("/")[0] for entry in listed}):
         command = [binary(paper), "--describe", "-o", str(folder), *_mode_option(mode)]
-        for d in json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout):
+        described = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for d in described["experiments"]:
             found.append(Experiment(d["experiment"], d["title"], d["paper"], d["figure"], Path(d["file"]),
                                     float(d["cost_seconds"])))
     return found

@@ -26,12 +26,12 @@ def _write(path, text):
 def write(out, report, figures, selected, failed, mode):
     known = rows.known_outside()
     for row in report:
-        explanation = known.get((row["paper"], row["figure"], row["quantity"]))
+        explanation = known.get(rows.key(row))
         row["known"] = explanation if row["verdict"] == "outside" else None
     sections = []
     for e in selected:
         figure = figures.get(e.name)
-        mine = [r for r in report if r["paper"] == e.slug and r["figure"] in (e.figure_slug, e.figure, e.name)]
+        mine = [r for r in report if r["paper"] == e.slug and r["figure"] == e.figure_slug]
         sections.append({"experiment": e, "rows": mine, "failed": failed.get(e.name),
                          "figure": None if figure is None else os.path.relpath(figure, out)})
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,

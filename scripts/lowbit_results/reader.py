@@ -71,6 +71,12 @@ class Result:
         """An output or coordinate as an xarray.DataArray."""
         return self.dataset[name]
 
+    def __getattr__(self, name):
+        """Everything else is the dataset's: sel, isel, attrs, coords ..."""
+        if name == "dataset":
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
     def row(self, quantity):
         """The report row of a quantity; KeyError naming the known ones."""
         for row in self.report:
