@@ -19,7 +19,7 @@ struct CodesFile {
 
 /// Root datasets codes (shape of the tensor), scales (one a group; fp32 as float32, others as their codes),
 /// zero_points, tensor_scale, decode_table (value of each code), scale_table (value of each scale code); attributes
-/// filetype, version, format, long_form, axis, layout, ... (results/schema.md). Complete or absent; Error as the result
+/// filetype, version, format, long_form, axis, layout, ... (results/tool_files.md). Complete or absent; Error as the result
 /// store's, and for an empty tensor.
 void write_codes(const std::string& path, const CodesFile& file, bool force);
 
