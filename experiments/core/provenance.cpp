@@ -61,7 +61,7 @@ std::string library_versions() {
                                  BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100,
                                  FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100,
                                  NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
-  text += fmt::format(", Armadillo {}", LOWBIT_ARMADILLO);
+  text += fmt::format(", Armadillo {}, Highway {}", LOWBIT_ARMADILLO, kernels::highway_version());
   if (openblas_get_config && openblas_get_corename)
     text += fmt::format(", {} (core {})", openblas_get_config(), openblas_get_corename());
   return text;
