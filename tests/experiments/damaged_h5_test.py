@@ -7,7 +7,7 @@ import pytest
 
 from lowbit_cli import ok, run
 
-MUTANTS = 150
+MUTANTS = 100
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """`lowbit pack` and `unpack`: bytes of real containers, read and written here without the program."""
+import hashlib
 import json
+import os
 import struct
 
 import h5py
@@ -71,6 +73,20 @@ def test_ggml_blocks(tmp_path, type):
     expected = bytes.fromhex(GGML[type])
     assert tensors["w"][2][: len(expected)].tobytes().hex() == expected.hex()
     assert tensors["w"][1] == [1, {"q4_0": 18, "q8_0": 34, "q4_1": 20, "mxfp4": 17}[type]]
+
+
+def published_containers():
+    path = os.path.join(os.path.dirname(__file__), "..", "vectors", "containers.tsv")
+    return [line.rstrip("\n").split("\t") for line in open(path) if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("layout, format, suffix, size, digest, start, package", published_containers())
+def test_bytes_are_those_of_the_packages(tmp_path, layout, format, suffix, size, digest, start, package):
+    i = np.arange(8 * 256, dtype=np.int64)
+    x = (((i * 7919) % 2003 - 1001) / 128).astype(np.float32).reshape(8, 256)
+    data = cast_and_pack(tmp_path, x, format, layout)["w" + suffix.replace("-", "")][2].tobytes()
+    assert len(data) == int(size) and data[:16].hex() == start, package
+    assert hashlib.sha256(data).hexdigest() == digest
 
 
 def test_swizzled_scales(tmp_path):
