@@ -9,6 +9,7 @@
 #include "formats/codec.hpp"
 #include "formats/error.hpp"
 #include "formats/format.hpp"
+#include "formats/like/like.hpp"
 #include "formats/scale_rule.hpp"
 
 namespace lowbit {
@@ -93,9 +94,29 @@ std::vector<Record> element_rows() {
   return rows;
 }
 
+std::vector<Record> implementation_rows() {
+  std::vector<Record> rows;
+  for (const like::Implementation* i : like::implementations())
+    rows.push_back({{"name", i->name},
+                    {"codes", i->encode != nullptr},
+                    {"formats", fmt::format("{}", fmt::join(i->formats, " "))},
+                    {"description", i->description},
+                    {"source", i->source}});
+  return rows;
+}
+
+std::vector<Record> without(std::vector<Record> rows, std::initializer_list<const char*> fields) {
+  for (Record& row : rows)
+    for (const char* field : fields) row.erase(field);
+  return rows;
+}
+
 void print_all(OutputForm form) {
   if (form == OutputForm::json) {
-    fmt::print("{}\n", Record{{"rows", preset_rows()}, {"elements", element_rows()}}.dump(2));
+    fmt::print(
+        "{}\n",
+        Record{{"rows", preset_rows()}, {"elements", element_rows()}, {"implementations", implementation_rows()}}.dump(
+            2));
   } else if (form == OutputForm::csv) {
     fmt::print("{}", csv_table(preset_rows()));
   } else {
@@ -105,6 +126,8 @@ void print_all(OutputForm form) {
         text_table(preset_rows()));
     fmt::print("\nElements: alone a plain cast; with gN, channel, tensor or tileRxC they get a scale.\n\n{}",
                text_table(element_rows()));
+    fmt::print("\nNamed implementations, NAME:like=...: codes tells whether they have a split form.\n\n{}",
+               text_table(without(implementation_rows(), {"formats", "source"})));
     fmt::print("\nlowbit formats NAME shows one of them, or any name built from them, in full.\n");
   }
 }
@@ -160,6 +183,10 @@ Record details(const std::string& name) {
     const ScaleRuleRow& rule = scale_rule(f.rule);
     record["rule_equation"] = rule.equation;
     record["rule_source"] = rule.source;
+  }
+  if (!f.like.empty()) {
+    record["like"] = like::implementation(f.like).description;
+    record["like_source"] = like::implementation(f.like).source;
   }
   record["codes"] = code_rows(f);
   return record;

@@ -27,6 +27,14 @@ def test_one_format_in_full():
     assert ok_json("formats", record["long_form"])["long_form"] == record["long_form"]
 
 
+def test_named_implementations_are_listed_with_their_source():
+    rows = {row["name"]: row for row in ok_json("formats")["implementations"]}
+    assert {"microxcaling", "torchao", "ggml", "int_vs_fp", "compressed_tensors", "bitsandbytes"} <= set(rows)
+    assert all(row["source"] and row["formats"] for row in rows.values())
+    assert rows["ggml"]["codes"] and not rows["int_vs_fp"]["codes"]
+    assert "pytorch/ao" in ok_json("formats", "mxfp4:like=torchao")["like_source"]
+
+
 @pytest.mark.parametrize("name, count", [("e4m3", 256), ("int4:g32", 16), ("int4:g32:asym", 16), ("nf4", 16), ("ternary", 3), ("mxint8", 256)])
 def test_code_tables(name, count):
     assert len(ok_json("formats", name)["codes"]) == count
