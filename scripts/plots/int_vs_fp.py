@@ -1,6 +1,6 @@
 """Figures of "INT v.s. FP" (arXiv:2510.25602) from the results of build/bin/int_vs_fp: one function per experiment.
 
-Each function of FIGURES takes the results as an xarray.Dataset (the root group of the file) and returns a matplotlib figure.
+Each function named like an experiment takes its lowbit_results.Result and returns a matplotlib figure.
 Published and independently computed values come from results/reference/int_vs_fp.<figure>.tsv and are hollow markers.
 """
 
@@ -16,8 +16,9 @@ PAIR_COLOURS = {"mx8": BLUE, "mx6": GREEN, "mx4": RED, "nv4": PURPLE}
 # ---------------------------------------------------------------------------------------------------------------- fig3
 
 
-def fig3(ds):
+def fig3(results):
     """Theory: QSNR against the crest factor, and where the pairs cross."""
+    ds = results.dataset
     fig, axes = style.figure(1, 2, PAGE, 3.0, sharey=True)
     published = references("fig3")
     for pair, label in PAIRS.items():
@@ -65,8 +66,9 @@ CASE_LABELS = {
 }
 
 
-def fig3_measured(ds):
+def fig3_measured(results):
     """Measured curves and crossovers beside the theory's."""
+    ds = results.dataset
     fig, axes = style.figure(2, 4, PAGE, 5.6, gridspec_kw={"height_ratios": (1, 1.25)})
     published = references("fig3")
     cases = [c for c in texts(ds["case"]) if c in CASE_LABELS]
@@ -125,8 +127,9 @@ def tensor_title(ds):
     return f"weights of MiniLM ({count} matrices)" if minilm else f"{count} operands{', weights only' if roles == {0} else ''}"
 
 
-def fig4(ds):
+def fig4(results):
     """QSNR against the crest factor on real tensors, one row of panels per operand and rotation."""
+    ds = results.dataset
     published = references("fig4")
     roles = ds["role"].isel(transform=0).values.astype(int)
     blocks = []  # (role, transform) of a row of panels, or (role, None) for an empty one
@@ -178,8 +181,9 @@ def fig4_panel(panel, ds, pair, transform, published):
     panel.locator_params(axis="y", nbins=6)
 
 
-def table2(ds):
+def table2(results):
     """Quantiles of the tensors' crest factors beside the paper's."""
+    ds = results.dataset
     fig, axes = style.figure(1, 2, PAGE * 0.8, 2.9, gridspec_kw={"width_ratios": (1, 2)})
     for panel, groups in zip(axes[0], (("channel",), ("32", "16"))):
         columns = [(group, transform) for group in groups for transform in ("id", "rhad")]
@@ -215,17 +219,7 @@ def table2_column(panel, ds, x, group, transform):
         panel.plot(x + 0.18, value, **hollow(BLACK, marker, 5 if marker != "_" else 9))
 
 
-FIGURES = {
-    "fig3": fig3,
-    "fig3_measured": fig3_measured,
-    "fig4": fig4,
-    "table2": table2,
-    "gaussian": synthetic.gaussian,
-    "gaussian_crest": synthetic.gaussian_crest,
-    "scale_rules": synthetic.scale_rules,
-    "families": synthetic.families,
-    "granularity": synthetic.granularity,
-    "clipping": synthetic.clipping,
-    "algorithm1": synthetic.algorithm1,
-    "hardware": synthetic.hardware,
-}
+# the figures on synthetic data, found here by name like the others
+gaussian, gaussian_crest = synthetic.gaussian, synthetic.gaussian_crest
+scale_rules, families, granularity = synthetic.scale_rules, synthetic.families, synthetic.granularity
+clipping, algorithm1, hardware = synthetic.clipping, synthetic.algorithm1, synthetic.hardware

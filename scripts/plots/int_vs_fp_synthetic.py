@@ -13,8 +13,9 @@ ELEMENT_STYLE = {
 SCALE_TITLES = {"ceil": "E8M0, rounded up", "floor": "E8M0, OCP floor", "fp32": "scale not quantised", "e4m3": "E4M3 + tensor scale"}
 
 
-def gaussian(ds):
+def gaussian(results):
     """QSNR on Gaussian data by element, scale and group."""
+    ds = results.dataset
     fig, axes = style.figure(1, 4, PAGE, 3.6, sharey=True)
     published = references("gaussian")
     group = ds["group"].values
@@ -37,8 +38,9 @@ def gaussian(ds):
     return fig
 
 
-def gaussian_crest(ds):
+def gaussian_crest(results):
     """Crest factors of Gaussian blocks."""
+    ds = results.dataset
     fig, axes = style.figure(1, 1, style.COLUMN, 2.8)
     panel = axes[0, 0]
     group = ds["group"].values
@@ -61,8 +63,9 @@ def gaussian_crest(ds):
 RULE_COLOURS = {"ceil": BLUE, "floor": RED, "ceil_pow2": ORANGE, "even": PURPLE, "bf16": GREEN, "fp32": BLACK, "amax": BLUE}
 
 
-def scale_rules(ds):
+def scale_rules(results):
     """QSNR over the octave of sigma by scale rule; integer solid, float dashed."""
+    ds = results.dataset
     fig, axes = style.figure(1, 4, PAGE, 3.2)
     published = references("scale_rules")
     data = ds.sel(data="fp32")
@@ -93,8 +96,9 @@ FAMILY_STYLE = {"t": (BLUE, "o", "Student t"), "generalised_gaussian": (GREEN, "
                 "outlier_channels": (ORANGE, "D", "22 channels × 20"), "gaussian": (BLACK, "P", "Gaussian"), "laplace": (SKY, "v", "Laplace"), "uniform": (GREY, "X", "uniform")}
 
 
-def families(ds):
+def families(results):
     """INT - FP in dB against the crest factor for families of tensors, before and after rotation."""
+    ds = results.dataset
     fig, axes = style.figure(2, 4, PAGE, 4.6, sharex="col", sharey="col")
     fig4, table2 = references("fig4"), references("table2")
     for row, transform in enumerate(("id", "rhad")):
@@ -120,8 +124,9 @@ def families(ds):
     return fig
 
 
-def granularity(ds):
+def granularity(results):
     """INT - FP against the crest factor by group size and scale."""
+    ds = results.dataset
     fig, axes = style.figure(2, 2, PAGE, 4.4, sharex=True, sharey="row")
     published = references("granularity")
     for row, (integer, floating, name) in enumerate((("int8", "e4m3", "INT8 − FP8"), ("int4", "e2m1", "INT4 − FP4"))):
@@ -154,8 +159,9 @@ ARITHMETIC_LABELS = {"bf16": "scale, quotient BF16", "bf16_reciprocal": "BF16 re
                      "fp32": "FP32", "e8m0": "E8M0, exact", "e8m0_bf16_log2": "E8M0, log₂ in BF16"}
 
 
-def clipping(ds):
+def clipping(results):
     """Blocks that overflow to code +-128 before clipping."""
+    ds = results.dataset
     fig, axes = style.figure(1, 2, PAGE, 2.7)
     published = references("clipping")
     panel = axes[0, 0]
@@ -179,8 +185,9 @@ def clipping(ds):
     return fig
 
 
-def algorithm1(ds):
+def algorithm1(results):
     """Table 11: share of values with code 128."""
+    ds = results.dataset
     fig, axes = style.figure(1, 1, style.COLUMN, 2.4)
     panel = axes[0, 0]
     published = references("algorithm1")
@@ -197,8 +204,9 @@ def algorithm1(ds):
     return fig
 
 
-def hardware(ds):
+def hardware(results):
     """Gate counts by cell; the published energies and areas beside them."""
+    ds = results.dataset
     fig, axes = style.figure(1, 2, PAGE, 3.0, gridspec_kw={"width_ratios": (1.9, 1)})
     panel = axes[0, 0]
     names, bottom = texts(ds["format"]), np.zeros(ds.sizes["format"])
