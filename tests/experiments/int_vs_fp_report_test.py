@@ -14,8 +14,10 @@ SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
 BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "int_vs_fp"
 REFERENCE = SOURCE / "results" / "reference"
 FIGURES = sorted(p.name.split(".")[1] for p in REFERENCE.glob("int_vs_fp.*.tsv"))
-# deterministic, or cheap at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
-FULL_SIZE = ["fig3", "hardware", "fig4", "table2"]
+# cheap at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
+FULL_SIZE = ["fig3", "hardware", "fig4", "table2", "algorithm1", "gaussian", "gaussian_crest", "scale_rules", "clipping"]
+# every number of the quick run; LOWBIT_UPDATE_GOLDEN=1 rewrites it, the difference is read by a person
+GOLDEN = pathlib.Path(__file__).parent / "int_vs_fp.golden.tsv"
 
 
 def tsv(path):
@@ -45,7 +47,15 @@ def test_every_figure_has_a_reference_table_and_a_plot():
     assert sorted(registered) == FIGURES
     from plots import int_vs_fp
 
-    assert sorted(int_vs_fp.FIGURES) == FIGURES
+    assert all(callable(getattr(int_vs_fp, figure, None)) for figure in FIGURES)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_quick_results_are_drawn(quick, figure):
+    from plots import int_vs_fp, style
+
+    paths = style.save(getattr(int_vs_fp, figure)(lowbit_results.open(quick / "int_vs_fp" / f"{figure}.h5")), quick / figure)
+    assert [p.suffix for p in paths] == [".png", ".svg", ".pdf"] and all(p.stat().st_size > 5000 for p in paths)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -60,6 +70,18 @@ def test_a_number_has_an_interval_or_is_exact(quick, figure):
     for row in report(quick, figure):
         if row["ours"] is not None and not row["exact"]:
             assert row["interval"][0] <= row["interval"][1], row
+
+
+def test_quick_run_equals_its_golden(quick):
+    ours = [(figure, row["quantity"], row["ours"]) for figure in FIGURES for row in report(quick, figure) if row["ours"] is not None]
+    if os.environ.get("LOWBIT_UPDATE_GOLDEN"):
+        lines = ["# int_vs_fp --quick, seed 1: every number of the report; compared to 1e-9 relative (logarithms come from the C library)"]
+        lines += ["figure\tquantity\tours"] + [f"{figure}\t{quantity}\t{value:.12g}" for figure, quantity, value in ours]
+        GOLDEN.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    golden = {(r["figure"], r["quantity"]): float(r["ours"]) for r in tsv(GOLDEN)}
+    assert {(f, q) for f, q, _ in ours} == set(golden)
+    different = [(f, q, v, golden[f, q]) for f, q, v in ours if abs(v - golden[f, q]) > 1e-9 * max(1e-3, abs(golden[f, q]))]
+    assert not different
 
 
 def test_known_outside_names_rows_that_exist():
