@@ -1,0 +1,187 @@
+// bench_model [MODEL] [ROUNDS] [THREADS]: speed of the language model beside the limits of the machine, measured in turn in one run.
+//
+// Each line is the best of the rounds. `cpu` counts the processor time of all threads instead of the clock: on a machine
+// that others use, its ratios are the ones to read.
+#include <cblas.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "formats/error.hpp"
+#include "sim/model/backward.hpp"
+#include "sim/model/quantised_sites.hpp"
+#include "sim/rng.hpp"
+
+namespace lowbit::model {
+namespace {
+
+constexpr std::size_t kTokens = 512, kDecoded = 16;
+
+double seconds(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+struct Best {
+  double wall = 1e30, cpu = 1e30;
+};
+std::map<std::string, Best> best;
+
+template <class Work>
+void measure(const std::string& name, Work work) {
+  const double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+  work();
+  Best& b = best[name];
+  b.wall = std::min(b.wall, seconds(CLOCK_MONOTONIC) - wall);
+  b.cpu = std::min(b.cpu, seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu);
+}
+
+// The library's own threading on one square product.
+void sgemm(std::size_t n, std::size_t threads) {
+  static std::vector<float> a, b, c;
+  a.resize(n * n, 0.5f), b.resize(n * n, 0.25f), c.resize(n * n);
+  const int m = static_cast<int>(n);
+  openblas_set_num_threads(static_cast<int>(threads));
+  measure(fmt::format("sgemm {}", n), [&] {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, m, 1, a.data(), m, b.data(), m, 0, c.data(), m);
+  });
+  openblas_set_num_threads(1);
+}
+
+// Streaming read: all parameters added up in 16 lanes a thread.
+void stream_read(const Model& model, Threads& threads) {
+  measure("read", [&] {
+    std::vector<float> sums(model.parameters().size() * 64);
+    threads.parallel_for(sums.size(), [&](std::size_t task) {
+      const std::size_t i = task / 64, piece = task % 64;
+      if (model.data(i) == nullptr || i == model.lm_head()) return;
+      const std::size_t n = model.parameters()[i].rows * model.parameters()[i].columns;
+      const float *x = model.data(i) + n * piece / 64, *end = model.data(i) + n * (piece + 1) / 64;
+      float lane[16] = {};
+      for (; x + 16 <= end; x += 16)
+        for (std::size_t j = 0; j < 16; ++j) lane[j] += x[j];
+      for (const float value : lane) sums[task] += value;
+    });
+    volatile float keep = sums[0];
+    (void)keep;
+  });
+}
+
+void prefill(const std::string& name, const Hooks& hooks, std::span<const std::int32_t> tokens, Threads& threads) {
+  measure(name, [&] {
+    const TokenSpan span{tokens, nullptr};
+    const PassResult pass = forward(hooks, {&span, 1}, threads);
+    for_each_logits(hooks, pass, threads, [](std::size_t, Rows) {});
+  });
+}
+
+void decode(const Hooks& hooks, std::span<const std::int32_t> tokens, Threads& threads) {
+  const auto cache = hooks.make_cache();
+  const TokenSpan prompt{tokens.first(64), cache.get()};
+  forward(hooks, {&prompt, 1}, threads);
+  measure("decode", [&] {
+    for (std::size_t i = 0; i < kDecoded; ++i) {
+      const TokenSpan next{tokens.subspan(64 + i, 1), cache.get()};
+      last_logits(hooks, forward(hooks, {&next, 1}, threads), threads);
+    }
+  });
+}
+
+double linear_weights(const Model& model) {
+  double total = 0;
+  for (const Parameter& p : model.parameters())
+    if (p.linear >= 0) total += static_cast<double>(p.rows * p.columns);
+  return total;
+}
+
+void report(const Model& model) {
+  const Config& c = model.config();
+  const double pairs = kTokens * (kTokens + 1) / 2.0;
+  const double flops = 2 * kTokens * linear_weights(model) + 4 * pairs * static_cast<double>(c.layers * c.heads * c.head_dim);
+  const Best prefill = best["prefill"], read = best["read"], decode = best["decode"];
+  const auto gflops = [](double f, double t) { return 1e-9 * f / t; };
+  double peak_wall = 0, peak_cpu = 0;
+  for (const std::size_t n : {2048, 4096}) {
+    const Best b = best[fmt::format("sgemm {}", n)];
+    const double f = 2.0 * static_cast<double>(n * n * n);
+    peak_wall = std::max(peak_wall, gflops(f, b.wall));
+    peak_cpu = std::max(peak_cpu, gflops(f, b.cpu));
+  }
+  const double bytes = 4 * static_cast<double>(model.parameter_count());
+  fmt::print("{:<34}{:>12}{:>12}\n", "", "clock", "cpu");
+  const auto line = [](const char* name, double wall, double cpu) { fmt::print("{:<34}{:>12.3f}{:>12.3f}\n", name, wall, cpu); };
+  line("sgemm, GFLOP/s", peak_wall, peak_cpu);
+  line("prefill 512, s", prefill.wall, prefill.cpu);
+  line("prefill 512, tokens/s", kTokens / prefill.wall, kTokens / prefill.cpu);
+  line("prefill 512, GFLOP/s", gflops(flops, prefill.wall), gflops(flops, prefill.cpu));
+  line("  over sgemm (goal 0.8)", gflops(flops, prefill.wall) / peak_wall, gflops(flops, prefill.cpu) / peak_cpu);
+  for (const char* name : {"mxfp4", "nvfp4", "mxint8 had:32"})
+    line(fmt::format("  {} over plain (goal 1.25)", name).c_str(), best[name].wall / prefill.wall, best[name].cpu / prefill.cpu);
+  line("backward over forward (goal 3)", best["backward"].wall / prefill.wall, best["backward"].cpu / prefill.cpu);
+  line("  with weight gradients", best["all gradients"].wall / prefill.wall, best["all gradients"].cpu / prefill.cpu);
+  line("read, GB/s", 1e-9 * bytes / read.wall, 1e-9 * bytes / read.cpu);
+  line("decode, tokens/s", kDecoded / decode.wall, kDecoded / decode.cpu);
+  line("  over the read limit (goal 0.9)", kDecoded * read.wall / decode.wall, kDecoded * read.cpu / decode.cpu);
+}
+
+int run(const std::string& name, int rounds, std::size_t thread_count) {
+  Threads threads(thread_count);
+  const double start = seconds(CLOCK_MONOTONIC);
+  const Model model = Model::load(name, threads);
+  const Hooks plain(model);
+  Rng rng(1, "bench");
+  std::vector<std::int32_t> tokens(kTokens);
+  for (auto& token : tokens) token = static_cast<std::int32_t>(rng.below(model.config().vocabulary));
+  const TokenSpan first{std::span<const std::int32_t>(tokens).first(8), nullptr};
+  last_logits(plain, forward(plain, {&first, 1}, threads), threads);
+  fmt::print("{} threads; first token after {:.2f} s\n", threads.count(), seconds(CLOCK_MONOTONIC) - start);
+
+  std::map<std::string, Hooks> quantised;
+  for (const char* format : {"mxfp4", "nvfp4", "mxint8 had:32"}) {
+    SiteOptions options;
+    const std::string text = format;
+    options.weights = options.activations = text.substr(0, text.find(' '));
+    if (text.find(' ') != std::string::npos) options.transform = text.substr(text.find(' ') + 1);
+    const double before = seconds(CLOCK_MONOTONIC);
+    Hooks& hooks = quantised.emplace(text, Hooks(model)).first->second;
+    attach(hooks, options, threads);
+    fmt::print("weights to {}: {:.2f} s\n", text, seconds(CLOCK_MONOTONIC) - before);
+  }
+  Hooks watched(model), all(model);
+  watched.observe("model.layers.*.output_gradient", [](const Tensor&, ConstRows) {});
+  all.observe("model.layers.*_gradient", [](const Tensor&, ConstRows) {});
+  const TokenSpan whole{tokens, nullptr};
+  for (int round = 0; round < rounds; ++round) {
+    sgemm(2048, threads.count());
+    prefill("prefill", plain, tokens, threads);
+    for (const auto& [format, hooks] : quantised) prefill(format, hooks, tokens, threads);
+    sgemm(4096, threads.count());
+    measure("backward", [&] { backward(watched, {&whole, 1}, threads); });
+    measure("all gradients", [&] { backward(all, {&whole, 1}, threads); });
+    stream_read(model, threads);
+    decode(plain, tokens, threads);
+  }
+  report(model);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  fmt::print("peak memory {} MB\n", usage.ru_maxrss / 1024);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lowbit::model
+
+int main(int argc, char** argv) {
+  try {
+    return lowbit::model::run(argc > 1 ? argv[1] : "smollm2-135m", argc > 2 ? std::atoi(argv[2]) : 3,
+                              argc > 3 ? static_cast<std::size_t>(std::atoi(argv[3])) : 0);
+  } catch (const lowbit::Error& error) {
+    fmt::print(stderr, "bench_model: {}\n", error.what());
+    return static_cast<int>(error.code());
+  }
+}
