@@ -188,8 +188,8 @@ void plain_attention_backward(const AttentionCall& call, ConstRows output_gradie
   call.threads.parallel_for(shape.heads, [&](std::size_t head) {
     Tile tile;
     std::vector<float> dp;
-    head_dk[head] = Matrix(call.k.rows, d);
-    head_dv[head] = Matrix(call.k.rows, d);
+    head_dk[head] = Matrix::zeros(call.k.rows, d);
+    head_dv[head] = Matrix::zeros(call.k.rows, d);
     const HeadGradient gradient{
         call,          heads[head / group], head, output_gradient.part(head * d, d), dq.part(head * d, d),
         head_dk[head], head_dv[head]};

@@ -25,6 +25,8 @@ class BackwardPass {
   void attention_half(int index);
   void head_norm(int index, NormParameter which, ConstRows raw, Rows gradient);
   void linear(int index, Linear which, Rows dy, ConstRows input, Rows dx, bool add);
+  ConstRows normalised(const Matrix& kept, ConstRows before, std::size_t gain);
+  ConstRows activation(const Tape::Layer& kept);
   void weight_gradient(std::size_t site, ConstRows dy, ConstRows x);
   void maps(std::size_t site, Rows gradient) { act_backward(hooks_, site, tape_.sequences, threads_, gradient); }
   void act_at(std::size_t site, Rows rows) { act(hooks_, site, tape_.sequences, threads_, rows); }
@@ -35,7 +37,8 @@ class BackwardPass {
   const SiteTable& sites_;
   const Tape& tape_;
   Threads& threads_;
-  Matrix d_;  // gradient of the residual stream
+  Matrix d_;                        // gradient of the residual stream
+  Matrix normalised_, activation_;  // recomputed inputs of linear layers
   Matrix dx_, scratch_, dq_, dk_, dv_, dwide_, dgate_, dup_;
 };
 
@@ -61,6 +64,26 @@ void BackwardPass::weight_gradient(std::size_t site, ConstRows dy, ConstRows x) 
   Sequence whole;
   whole.rows = dw.rows();
   act(hooks_, site, {whole}, threads_, dw);
+}
+
+// What q, k, v (gate, up) read: kept where maps have changed it, else the norm once more.
+ConstRows BackwardPass::normalised(const Matrix& kept, ConstRows before, std::size_t gain) {
+  if (!kept.empty()) return kept;
+  normalised_.resize(before.rows, before.columns);
+  for_row_pieces(before.rows, threads_, [&](std::size_t first, std::size_t count) {
+    rms_norm(before.slice(first, count), hooks_.data(gain), model_.config().norm_epsilon,
+             normalised_.view().slice(first, count));
+  });
+  return normalised_;
+}
+
+ConstRows BackwardPass::activation(const Tape::Layer& kept) {
+  activation_.resize(kept.gate.rows(), kept.gate.columns());
+  for_row_pieces(kept.gate.rows(), threads_, [&](std::size_t first, std::size_t count) {
+    silu_product(kept.gate.view().row(first), kept.up.view().row(first), activation_.view().row(first),
+                 count * kept.gate.columns());
+  });
+  return activation_;
 }
 
 // dy: gradient of the output as the model goes on with it; consumed. `input`: what the layer reads before its own maps.
@@ -100,14 +123,15 @@ void BackwardPass::head_norm(int index, NormParameter which, ConstRows raw, Rows
 void BackwardPass::mlp_half(int index) {
   const Tape::Layer& k = kept(index);
   copy_rows(d_.view(), dx_);
-  linear(index, Linear::down_proj, dx_, k.product, dgate_, false);
+  linear(index, Linear::down_proj, dx_, activation(k), dgate_, false);
   for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
     float* dgate = dgate_.view().row(first);
     silu_product_backward(k.gate.view().row(first), k.up.view().row(first), dgate, dgate, dup_.view().row(first),
                           count * dgate_.columns());
   });
-  linear(index, Linear::gate_proj, dgate_, k.mlp_input, dx_, false);
-  linear(index, Linear::up_proj, dup_, k.mlp_input, dx_, true);
+  const ConstRows x = normalised(k.mlp_input, k.middle, model_.norm(index, NormParameter::post_attention));
+  linear(index, Linear::gate_proj, dgate_, x, dx_, false);
+  linear(index, Linear::up_proj, dup_, x, dx_, true);
   maps(sites_.at(index, LayerPoint::mlp_input), dx_);
   const float* gain = hooks_.data(model_.norm(index, NormParameter::post_attention));
   for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
@@ -138,9 +162,10 @@ void BackwardPass::attention_half(int index) {
   maps(sites_.at(index, LayerPoint::k_pre), dk_);
   head_norm(index, NormParameter::q, k.q_raw, dq_);
   head_norm(index, NormParameter::k, k.k_raw, dk_);
-  linear(index, Linear::q_proj, dq_, k.attn_input, dx_, false);
-  linear(index, Linear::k_proj, dk_, k.attn_input, dx_, true);
-  linear(index, Linear::v_proj, dv_, k.attn_input, dx_, true);
+  const ConstRows x = normalised(k.attn_input, k.input, model_.norm(index, NormParameter::input));
+  linear(index, Linear::q_proj, dq_, x, dx_, false);
+  linear(index, Linear::k_proj, dk_, x, dx_, true);
+  linear(index, Linear::v_proj, dv_, x, dx_, true);
   maps(sites_.at(index, LayerPoint::attn_input), dx_);
   const float* gain = hooks_.data(model_.norm(index, NormParameter::input));
   for_row_pieces(d_.rows(), threads_, [&](std::size_t first, std::size_t count) {
@@ -184,7 +209,7 @@ std::vector<double> BackwardPass::head(std::span<const std::int32_t> tokens) {
   const ConstRows w(hooks_.data(model_.lm_head()), model_.config().vocabulary, model_.config().hidden);
   const std::size_t weight_site = sites_.lm_head(LinearPoint::weight_gradient);
   Matrix dw, piece;
-  if (hooks_.used(weight_site)) dw = Matrix(w.rows, w.columns), piece = Matrix(w.rows, w.columns);
+  if (hooks_.used(weight_site)) dw = Matrix::zeros(w.rows, w.columns), piece = Matrix(w.rows, w.columns);
   std::vector<double> row_loss(tokens.size());
   LogitPieces pieces(hooks_, pass, threads_);
   for (std::size_t p = 0; p < pieces.count(); ++p) {

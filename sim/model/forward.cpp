@@ -225,7 +225,7 @@ void Pass::attention_half(int layer) {
   keep(&Tape::Layer::input, layer, residual_);
   norm(model_.norm(layer, NormParameter::input), residual_, x_);
   act_at(sites_.at(layer, LayerPoint::attn_input), x_);
-  keep(&Tape::Layer::attn_input, layer, x_);
+  if (has_maps(hooks_, sites_.at(layer, LayerPoint::attn_input))) keep(&Tape::Layer::attn_input, layer, x_);
   apply_group(layer, {Linear::q_proj, 3}, x_, {q_, k_, v_});
   queries_and_keys(layer);
   keep(&Tape::Layer::q, layer, q_);
@@ -241,7 +241,7 @@ void Pass::mlp_half(int layer) {
   keep(&Tape::Layer::middle, layer, residual_);
   norm(model_.norm(layer, NormParameter::post_attention), residual_, x_);
   act_at(sites_.at(layer, LayerPoint::mlp_input), x_);
-  keep(&Tape::Layer::mlp_input, layer, x_);
+  if (has_maps(hooks_, sites_.at(layer, LayerPoint::mlp_input))) keep(&Tape::Layer::mlp_input, layer, x_);
   apply_group(layer, {Linear::gate_proj, 2}, x_, {gate_, up_});
   keep(&Tape::Layer::gate, layer, gate_);
   keep(&Tape::Layer::up, layer, up_);
@@ -249,7 +249,6 @@ void Pass::mlp_half(int layer) {
     float* gate = gate_.view().row(first);
     silu_product(gate, up_.view().row(first), gate, count * gate_.columns());
   });
-  keep(&Tape::Layer::product, layer, gate_);
   apply_group(layer, {Linear::down_proj, 1}, gate_, {y_});
   add_residual();
 }

@@ -19,10 +19,11 @@ struct TokenSpan {
   KvCache* cache = nullptr;
 };
 
-/// What the backward pass needs of the forward pass: about 14 rows of hidden size per token and layer.
+/// What the backward pass needs of the forward pass and does not compute again.
 struct Tape {
   struct Layer {
-    Matrix input, attn_input, q, k, v, attn_output, middle, mlp_input, gate, up, product;
+    Matrix input, q, k, v, attn_output, middle, gate, up;
+    Matrix attn_input, mlp_input;   ///< where maps have changed them
     Matrix q_raw, k_raw;            ///< before the q and k norms, where there are any
     Matrix linear_input[kLinears];  ///< where maps made it differ from the tensor that the layer reads
   };

@@ -105,42 +105,50 @@ LOWBIT_CLONES void add_to(const float* x, float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
+// NaN never wins a comparison; it comes back through the exponentials of its row.
 LOWBIT_CLONES static float row_maximum(const float* s, std::size_t n) {
   float lane[kLanes];
   for (float& value : lane) value = -std::numeric_limits<float>::infinity();
   std::size_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (std::size_t j = 0; j < kLanes; ++j) lane[j] = max_of(lane[j], s[i + j]);
-  for (std::size_t j = 0; i < n; ++i, ++j) lane[j] = max_of(lane[j], s[i]);
+    for (std::size_t j = 0; j < kLanes; ++j) lane[j] = s[i + j] > lane[j] ? s[i + j] : lane[j];
+  for (std::size_t j = 0; i < n; ++i, ++j) lane[j] = s[i] > lane[j] ? s[i] : lane[j];
   float best = lane[0];
-  for (const float value : lane) best = best != best ? best : max_of(best, value);
+  for (const float value : lane) best = value > best ? value : best;
   return best;
 }
 
-LOWBIT_CLONES double exp_row(float* s, float scale, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) s[i] *= scale;
-  const float maximum = row_maximum(s, n);
-  double lane[kLanes] = {};
+LOWBIT_CLONES static void exp_shifted(const float* s, float scale, float maximum, float* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = exp_one(s[i] * scale - maximum);
+}
+
+// Adds n values to the lanes; n is a multiple of kLanes but for the last call.
+LOWBIT_CLONES static void add_to_lanes(const float* s, double* lane, std::size_t n) {
   std::size_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      s[i + j] = exp_one(s[i + j] - maximum);
-      lane[j] += static_cast<double>(s[i + j]);
-    }
-  for (std::size_t j = 0; i < n; ++i, ++j) {
-    s[i] = exp_one(s[i] - maximum);
-    lane[j] += static_cast<double>(s[i]);
-  }
+    for (std::size_t j = 0; j < kLanes; ++j) lane[j] += static_cast<double>(s[i + j]);
+  for (std::size_t j = 0; i < n; ++i, ++j) lane[j] += static_cast<double>(s[i]);
+}
+
+double exp_row(float* s, float scale, std::size_t n) {
+  // rounding is monotone: the largest product is the product of the largest value
+  const float maximum = row_maximum(s, n) * scale;
+  exp_shifted(s, scale, maximum, s, n);
+  double lane[kLanes] = {};
+  add_to_lanes(s, lane, n);
   return lane_sum(lane);
 }
 
-LOWBIT_CLONES SoftmaxStats softmax_stats(const float* s, std::size_t n) {
+SoftmaxStats softmax_stats(const float* s, std::size_t n) {
+  constexpr std::size_t kPiece = 512;
   const float maximum = row_maximum(s, n);
   double lane[kLanes] = {};
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (std::size_t j = 0; j < kLanes; ++j) lane[j] += static_cast<double>(exp_one(s[i + j] - maximum));
-  for (std::size_t j = 0; i < n; ++i, ++j) lane[j] += static_cast<double>(exp_one(s[i] - maximum));
+  float y[kPiece];
+  for (std::size_t i = 0; i < n; i += kPiece) {
+    const std::size_t count = n - i < kPiece ? n - i : kPiece;
+    exp_shifted(s + i, 1, maximum, y, count);
+    add_to_lanes(y, lane, count);
+  }
   return {maximum, lane_sum(lane)};
 }
 

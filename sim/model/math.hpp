@@ -29,8 +29,8 @@ void silu_product_backward(const float* gate, const float* up, const float* dy, 
 /// y += x.
 void add_to(const float* x, float* y, std::size_t n);
 
-/// s_i = e^(scale * s_i - m) with m = max_i scale * s_i. Returns the sum of the results in double; n > 0. A row that
-/// holds NaN gives NaN.
+/// s_i = e^(scale * s_i - m) with m = max_i scale * s_i, scale >= 0. Returns the sum of the results in double; n > 0. A
+/// row that holds NaN gives NaN.
 double exp_row(float* s, float scale, std::size_t n);
 
 /// As exp_row, with the maximum and the sum returned and s left as it is: log sum e^s = maximum + log(sum).

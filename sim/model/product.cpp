@@ -8,8 +8,11 @@
 namespace lowbit::model {
 namespace {
 
-constexpr std::size_t kRowTile = 128;
-constexpr std::size_t kColumnTile = 768;
+// Each call packs its operands anew: larger tiles pack less, smaller ones share better.
+constexpr std::size_t kRowTile = 256;
+constexpr std::size_t kColumnTile = 384;
+// lm_head: few rows, so many columns that each thread gets enough wide tiles.
+constexpr std::size_t kWideTile = 1536, kWide = 16384;
 // A single token reads each weight once: small tiles keep both cores at it to the end.
 constexpr std::size_t kVectorTile = 64;
 
@@ -22,7 +25,11 @@ std::size_t tiles(std::size_t n, std::size_t tile) {
 
 struct Tiling {
   std::size_t row_tile, column_tile;
-  explicit Tiling(const Product& p) : row_tile(kRowTile), column_tile(p.x.rows == 1 ? kVectorTile : kColumnTile) {}
+  explicit Tiling(const Product& p)
+      : row_tile(kRowTile),
+        column_tile(p.x.rows == 1          ? kVectorTile
+                    : p.y.columns >= kWide ? kWideTile
+                                           : kColumnTile) {}
   std::size_t count(const Product& p) const { return tiles(p.y.rows, row_tile) * tiles(p.y.columns, column_tile); }
 };
 

@@ -1,8 +1,12 @@
 // How the model holds tensors: T tokens x C channels, a token's channels side by side; weights out x in. The same
 // memory is fmat(C, T) and fmat(C_in, C_out) for Armadillo.
 #pragma once
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 namespace lowbit::model {
@@ -38,11 +42,34 @@ struct BasicRows {
 using Rows = BasicRows<float>;
 using ConstRows = BasicRows<const float>;
 
-/// Rows that own their memory, contiguous.
+/// Leaves new values as they are: buffers are written before they are read, and clearing them costs as much as using
+/// them.
+template <class T>
+struct UnsetAllocator : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = UnsetAllocator<U>;
+  };
+  template <class U, class... Args>
+  void construct(U* place, Args&&... args) {
+    if constexpr (sizeof...(Args) == 0)
+      ::new (static_cast<void*>(place)) U;
+    else
+      ::new (static_cast<void*>(place)) U(std::forward<Args>(args)...);
+  }
+};
+
+/// Rows that own their memory, contiguous. New values are not set.
 class Matrix {
  public:
   Matrix() = default;
   Matrix(std::size_t rows, std::size_t columns) : rows_(rows), columns_(columns), values_(rows * columns) {}
+  /// All values zero.
+  static Matrix zeros(std::size_t rows, std::size_t columns) {
+    Matrix matrix(rows, columns);
+    std::fill(matrix.values_.begin(), matrix.values_.end(), 0.0f);
+    return matrix;
+  }
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
   bool empty() const { return values_.empty(); }
@@ -61,7 +88,7 @@ class Matrix {
 
  private:
   std::size_t rows_ = 0, columns_ = 0;
-  std::vector<float> values_;
+  std::vector<float, UnsetAllocator<float>> values_;
 };
 
 /// target = source, same shape.

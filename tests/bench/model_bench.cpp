@@ -1,7 +1,8 @@
-// bench_model [MODEL] [ROUNDS] [THREADS]: speed of the language model beside the limits of the machine, measured in turn in one run.
+// bench_model [MODEL] [ROUNDS] [THREADS]: speed of the language model beside the limits of the machine, measured in
+// turn in one run.
 //
-// Each line is the best of the rounds. `cpu` counts the processor time of all threads instead of the clock: on a machine
-// that others use, its ratios are the ones to read.
+// Each line is the best of the rounds. `cpu` counts the processor time of all threads instead of the clock: on a
+// machine that others use, its ratios are the ones to read.
 #include <cblas.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -102,7 +103,8 @@ double linear_weights(const Model& model) {
 void report(const Model& model) {
   const Config& c = model.config();
   const double pairs = kTokens * (kTokens + 1) / 2.0;
-  const double flops = 2 * kTokens * linear_weights(model) + 4 * pairs * static_cast<double>(c.layers * c.heads * c.head_dim);
+  const double flops =
+      2 * kTokens * linear_weights(model) + 4 * pairs * static_cast<double>(c.layers * c.heads * c.head_dim);
   const Best prefill = best["prefill"], read = best["read"], decode = best["decode"];
   const auto gflops = [](double f, double t) { return 1e-9 * f / t; };
   double peak_wall = 0, peak_cpu = 0;
@@ -114,14 +116,17 @@ void report(const Model& model) {
   }
   const double bytes = 4 * static_cast<double>(model.parameter_count());
   fmt::print("{:<34}{:>12}{:>12}\n", "", "clock", "cpu");
-  const auto line = [](const char* name, double wall, double cpu) { fmt::print("{:<34}{:>12.3f}{:>12.3f}\n", name, wall, cpu); };
+  const auto line = [](const char* name, double wall, double cpu) {
+    fmt::print("{:<34}{:>12.3f}{:>12.3f}\n", name, wall, cpu);
+  };
   line("sgemm, GFLOP/s", peak_wall, peak_cpu);
   line("prefill 512, s", prefill.wall, prefill.cpu);
   line("prefill 512, tokens/s", kTokens / prefill.wall, kTokens / prefill.cpu);
   line("prefill 512, GFLOP/s", gflops(flops, prefill.wall), gflops(flops, prefill.cpu));
   line("  over sgemm (goal 0.8)", gflops(flops, prefill.wall) / peak_wall, gflops(flops, prefill.cpu) / peak_cpu);
   for (const char* name : {"mxfp4", "nvfp4", "mxint8 had:32"})
-    line(fmt::format("  {} over plain (goal 1.25)", name).c_str(), best[name].wall / prefill.wall, best[name].cpu / prefill.cpu);
+    line(fmt::format("  {} over plain (goal 1.25)", name).c_str(), best[name].wall / prefill.wall,
+         best[name].cpu / prefill.cpu);
   line("backward over forward (goal 3)", best["backward"].wall / prefill.wall, best["backward"].cpu / prefill.cpu);
   line("  with weight gradients", best["all gradients"].wall / prefill.wall, best["all gradients"].cpu / prefill.cpu);
   line("read, GB/s", 1e-9 * bytes / read.wall, 1e-9 * bytes / read.cpu);
