@@ -106,13 +106,12 @@ std::vector<std::size_t> schedule(const Plan& plan) {
       if (depends_on(state, plan.axes[a].name) && std::find(axes.begin(), axes.end(), a) == axes.end())
         axes.push_back(a);
   if (axes.empty()) return order;
-  const auto rank = [&](std::size_t point) {
+  std::vector<std::size_t> rank(order.size());
+  for (std::size_t point : order) {
     const auto position = plan.position(point);
-    std::size_t key = 0;
-    for (std::size_t a : axes) key = key * plan.axes[a].values.size() + position[a];
-    return key;
-  };
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
+    for (std::size_t a : axes) rank[point] = rank[point] * plan.axes[a].values.size() + position[a];
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rank[a] < rank[b]; });
   return order;
 }
 

@@ -259,3 +259,21 @@ def test_threads_come_from_slurm(tmp_path):
     assert inspected["groups"]["provenance"]["groups"]["run"]["attributes"]["threads"] == 3
     bad = call(EXAMPLE, "--quick", "--force", cwd=tmp_path, env={"SLURM_CPUS_PER_TASK": "many"})
     assert bad.returncode == 2 and "SLURM_CPUS_PER_TASK" in bad.stderr
+
+
+def test_progress_shows_on_a_terminal_only(tmp_path):
+    slow = [EXAMPLE, "--bits", "1-40", "--trials", "200000", "--force"]
+    quiet = call(slow[0], *slow[1:], cwd=tmp_path)
+    assert quiet.returncode == 0 and quiet.stderr == ""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(slow, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # the end of a pseudo-terminal
+        pass
+    assert process.wait(timeout=60) == 0
+    assert b"example/rounding: " in seen and b"/40 points" in seen and b"/s, " in seen and b" left" in seen
+    assert seen.endswith(b"\r\x1b[K")  # the line is cleared
