@@ -1,6 +1,6 @@
 """Figures of "INT v.s. FP" (arXiv:2510.25602) from the results of build/bin/int_vs_fp: one function per experiment.
 
-Each function named like an experiment takes its lowbit_results.Result and returns a matplotlib figure.
+Each function of FIGURES takes the lowbit_results.Result of its experiment and returns a matplotlib figure.
 Published and independently computed values come from results/reference/int_vs_fp.<figure>.tsv and are hollow markers.
 """
 
@@ -219,7 +219,17 @@ def table2_column(panel, ds, x, group, transform):
         panel.plot(x + 0.18, value, **hollow(BLACK, marker, 5 if marker != "_" else 9))
 
 
-# the figures on synthetic data, found here by name like the others
-gaussian, gaussian_crest = synthetic.gaussian, synthetic.gaussian_crest
-scale_rules, families, granularity = synthetic.scale_rules, synthetic.families, synthetic.granularity
-clipping, algorithm1, hardware = synthetic.clipping, synthetic.algorithm1, synthetic.hardware
+FIGURES = {
+    "fig3": fig3,
+    "fig3_measured": fig3_measured,
+    "fig4": fig4,
+    "table2": table2,
+    "gaussian": synthetic.gaussian,
+    "gaussian_crest": synthetic.gaussian_crest,
+    "scale_rules": synthetic.scale_rules,
+    "families": synthetic.families,
+    "granularity": synthetic.granularity,
+    "clipping": synthetic.clipping,
+    "algorithm1": synthetic.algorithm1,
+    "hardware": synthetic.hardware,
+}
