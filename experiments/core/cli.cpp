@@ -6,6 +6,7 @@
 #include <set>
 
 #include "experiments/core/command_line.hpp"
+#include "experiments/core/paper_command.hpp"
 #include "experiments/core/progress.hpp"
 #include "experiments/core/report_print.hpp"
 #include "experiments/core/runner.hpp"
@@ -42,6 +43,9 @@ std::string figures_footer(const std::vector<const Experiment*>& known) {
     const Declaration& d = e->declared();
     text += fmt::format("  {:<20}{} ({}; about {})\n", d.figure_slug(), d.title, d.figure, duration_text(d.cost));
   }
+  const std::vector<PaperCommand> commands = commands_of(known.front()->declared().paper_slug());
+  if (!commands.empty()) text += "\ncommands (COMMAND --help):\n";
+  for (const PaperCommand& c : commands) text += fmt::format("  {:<20}{}\n", c.name, c.help);
   return text +
          "\nlists: a,b,c; LO:HI:STEP; integers also LO-HI, LO-HI+STEP, LO-HI*FACTOR\n"
          "exit codes: 0 ok, 2 usage, 65 bad data, 66 no such file, 70 internal, 73 cannot create, 74 I/O, 75 "
@@ -239,6 +243,10 @@ std::vector<const Experiment*> experiments_of(const std::string& paper) {
 
 int run_paper(const std::string& program, const std::string& paper, const std::vector<std::string>& arguments) {
   const std::vector<const Experiment*> known = experiments_of(paper);
+  if (!arguments.empty())
+    for (const PaperCommand& command : commands_of(paper))
+      if (arguments.front() == command.name)
+        return command.run(fmt::format("{} {}", program, command.name), {arguments.begin() + 1, arguments.end()});
   std::vector<std::string> setting_options;
   CommandLine line = declare(program, paper, known, setting_options);
   if (!line.parse(arguments)) return 0;

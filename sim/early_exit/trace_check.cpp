@@ -39,6 +39,8 @@ std::optional<Problem> check_confidence(const char* field, const std::vector<dou
   return std::nullopt;
 }
 
+bool is_outcome(Outcome ok) { return ok >= Outcome::unknown && ok <= Outcome::right; }
+
 std::optional<Problem> check_signals(const Trace& t) {
   constexpr double kTolerance = 1e-5;
   for (std::size_t k = 0; k < t.sentences(); ++k) {
@@ -54,6 +56,10 @@ std::optional<Problem> check_signals(const Trace& t) {
     if (!t.boost.empty() && !(t.boost[k] >= 0)) return problem("boost", "boost[{}] is {}; accepted: >= 0", k, t.boost[k]);
     if (!t.content_tok.empty() && t.content_tok[k] < -1) {
       return problem("content_tok", "content_tok[{}] is {}; accepted: >= 0, or -1 for unknown", k, t.content_tok[k]);
+    }
+    if (!t.wait.empty() && t.wait[k] > 1) return problem("wait", "wait[{}] is {}; accepted: 0, 1", k, t.wait[k]);
+    if (!t.ok.empty() && !is_outcome(t.ok[k])) {
+      return problem("ok", "ok[{}] is {}; accepted: -1 (unknown), 0, 1", k, static_cast<int>(t.ok[k]));
     }
     if (!t.ties.empty() && t.ties[k] < 0) return problem("ties", "ties[{}] is {}; accepted: >= 0", k, t.ties[k]);
   }
@@ -74,6 +80,9 @@ std::optional<Problem> check_stages(const Trace& t) {
 std::optional<Problem> check_end(const Trace& t) {
   const std::int64_t sum = std::accumulate(t.tok.begin(), t.tok.end(), std::int64_t{0});
   if (sum != t.end.think_tok) return problem("end", "sum of tok is {}, end.think_tok is {}", sum, t.end.think_tok);
+  if (!is_outcome(t.end.ok)) {
+    return problem("end", "end.ok is {}; accepted: -1 (unknown), 0, 1", static_cast<int>(t.end.ok));
+  }
   if (t.end.content_tok < -1) return problem("end", "end.content_tok is {}; accepted: >= 0, or -1", t.end.content_tok);
   if (t.k_rcp < 0 || static_cast<std::size_t>(t.k_rcp) > t.sentences()) {
     return problem("k_rcp", "k_rcp is {}; accepted: 0 (unknown) to {} (sentences)", t.k_rcp, t.sentences());

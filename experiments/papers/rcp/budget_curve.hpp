@@ -10,7 +10,8 @@ struct BudgetPoint {
 };
 
 /// The point of `curve` (at least two, ascending budgets) at `tokens`: linear between the first two neighbours that
-/// enclose it, the end of the curve outside it. Known only afterwards, an advantage that the paper grants budget forcing.
+/// enclose it, the end of the curve outside it. Known only afterwards, an advantage that the paper grants budget
+/// forcing.
 BudgetPoint matched_budget(const std::vector<BudgetPoint>& curve, double tokens);
 
 }  // namespace lowbit::rcp

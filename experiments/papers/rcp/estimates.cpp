@@ -24,7 +24,7 @@ std::string check_profile(const std::string& name) {
 
 Experiment declare(const std::string& figure, const std::string& published_as, const std::string& title) {
   Experiment e("rcp/" + figure);
-  e.paper(std::string(kPaper), published_as, title);
+  e.paper(std::string(kPaper), published_as.empty() ? "beyond the paper" : published_as, title);
   e.param("traces", 20000, "simulated traces per profile", between(100, 1e7));
   return e;
 }
