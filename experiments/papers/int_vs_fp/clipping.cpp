@@ -97,7 +97,7 @@ Experiment clipping() {
           .output("minimum_code", "%", "100 * share of blocks with a code of -128 before clipping", {"batch"})
           .output("overflow_exact", "%", "overflow, summed over all BF16 values of the block maximum")
           .quick("blocks=4000 octave=0")
-          .cost(15)
+          .cost(8)
           .point(compute_clipping)
           .rows(clipping_rows));
 }

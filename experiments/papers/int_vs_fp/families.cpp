@@ -267,7 +267,7 @@ Experiment families() {
           .output("kappa16", "1", "the same for blocks of 16", {"tensor"})
           .output("kappa_channel", "1", "the same for whole rows", {"tensor"})
           .quick("samples=2 rows=32 columns=512 source=gaussian,t:dof=3,t:dof=8,laplace")
-          .cost(60)
+          .cost(25)
           .point(compute_families)
           .rows(families_rows));
 }

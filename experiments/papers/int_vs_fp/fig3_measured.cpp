@@ -222,7 +222,7 @@ Experiment fig3_measured() {
           .output("int_win_low", "%", "95 % bootstrap over 40 batches")
           .output("int_win_high", "%", "see int_win_low")
           .quick("blocks=8000 samples=2 rows=32 columns=512")
-          .cost(80)
+          .cost(50)
           .point(compute_fig3_measured)
           .rows(fig3_measured_rows));
 }

@@ -143,7 +143,7 @@ Experiment on_tensors(Experiment experiment) {
       .output("role", "1", "0 W, 1 X, 2 dY, 3 W^T, 4 X^T, 5 dY^T")
       .unavailable_when(sample_missing)
       .quick("")
-      .cost(3);
+      .cost(1);
 }
 
 Experiment fig4() {

@@ -90,7 +90,7 @@ Experiment gaussian() {
           .output("qsnr_low", "dB", "95 % bootstrap over rows")
           .output("qsnr_high", "dB", "see qsnr_low")
           .quick("rows=32 group=16,32")
-          .cost(40)
+          .cost(4)
           .point(compute_gaussian)
           .rows(gaussian_rows_of));
 }
@@ -158,7 +158,7 @@ Experiment gaussian_crest() {
           .output("kappa_low", "1", "95 % bootstrap over blocks", {"statistic"})
           .output("kappa_high", "1", "see kappa_low", {"statistic"})
           .quick("blocks=500 group=16,32")
-          .cost(30)
+          .cost(6)
           .point(compute_crest)
           .rows(crest_rows));
 }

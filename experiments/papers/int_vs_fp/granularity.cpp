@@ -164,7 +164,7 @@ Experiment granularity() {
           .output("qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor", {"tensor", "element"})
           .output("kappa", "1", "crest factor max|x| / rms(x), mean over groups", {"tensor"})
           .quick("samples=2 rows=32 source=t:dof=3,t:dof=100,uniform group=32,2048")
-          .cost(60)
+          .cost(55)
           .point(compute_granularity)
           .rows(granularity_rows));
 }

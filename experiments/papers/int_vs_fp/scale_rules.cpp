@@ -175,7 +175,7 @@ Experiment scale_rules() {
           .output("qsnr_high", "dB", "see qsnr_low")
           .output("relative_error", "1", "sum (x - xq)^2 / sum x^2 of a row", {"row"})
           .quick("rows=16 octave=0,0.5")
-          .cost(30)
+          .cost(3)
           .point(compute_scale_rules)
           .rows(scale_rules_rows));
 }
