@@ -41,19 +41,27 @@ def binary(name):
     return Path(os.environ.get("LOWBIT_BIN_DIR", ROOT / "build/bin")) / name
 
 
+def _json(command):
+    """What a program prints as JSON."""
+    try:
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    except FileNotFoundError:
+        raise UserError(f"'{command[0]}' is missing: build first, or type scripts/reproduce, which does") from None
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"'{command[0]}' ended with exit code {error.returncode}: {error.stderr.strip()}") from None
+
+
 def _mode_option(mode):
     return [] if mode == "default" else [f"--{mode}"]
 
 
 def experiments(folder, mode):
     """All experiments, in the order of papers and figures."""
-    listed = json.loads(subprocess.run([binary("lowbit"), "list", "--output", "json"], check=True, capture_output=True,
-                                       text=True).stdout)
+    listed = _json([binary("lowbit"), "list", "--output", "json"])
     found = []
     for paper in sorted({entry["experiment"].split("/")[0] for entry in listed}):
         command = [binary(paper), "--describe", "-o", str(folder), *_mode_option(mode)]
-        described = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        for d in described["experiments"]:
+        for d in _json(command)["experiments"]:
             found.append(Experiment(d["experiment"], d["title"], d["paper"], d["figure"], Path(d["file"]),
                                     float(d["cost_seconds"])))
     return found

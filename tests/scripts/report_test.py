@@ -1,0 +1,102 @@
+"""The reproduce command after its build: runs, figures, report.json, reuse, bad input."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ["LOWBIT_SOURCE_DIR"])
+KEYS = {"paper", "figure", "quantity", "ours", "interval", "exact", "reference", "reference_source", "band", "verdict", "note"}
+
+
+def reproduce(*arguments, out):
+    return subprocess.run([sys.executable, "-m", "lowbit_report", "--quick", "-o", str(out), *arguments], capture_output=True,
+                          text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    result = reproduce("--only", "int_vs_fp/fig3,int_vs_fp/hardware", out=out)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_report_json_has_the_published_schema(run):
+    report = json.loads((run / "report.json").read_text())
+    assert report["schema"] == 1
+    assert {row["figure"] for row in report["rows"]} == {"fig3", "hardware"}
+    for row in report["rows"]:
+        assert KEYS <= set(row)
+        assert row["verdict"] in ("within", "outside", "no_band", "not_run")
+        if row["ours"] is None:
+            assert row["verdict"] == "not_run"
+        else:
+            assert row["exact"] or row["interval"] is not None, "a number without an interval must be exact"
+        if row["band"] is not None and row["ours"] is not None:
+            inside = row["band"][0] <= row["ours"] <= row["band"][1]
+            assert row["verdict"] == ("within" if inside else "outside")
+
+
+def test_published_crossovers_stand_beside_ours(run):
+    rows = json.loads((run / "report.json").read_text())["rows"]
+    published = {row["reference"] for row in rows if row["quantity"].startswith("crossover_kappa")}
+    assert {7.55, 1.96, 2.04, 2.39} <= published  # arXiv:2510.25602, Fig. 3
+
+
+def test_figures_and_pages_are_there(run):
+    for suffix in ("png", "svg", "pdf"):
+        assert (run / f"quick/int_vs_fp/fig3.{suffix}").stat().st_size > 1000
+    page = (run / "report.html").read_text()
+    assert "quick/int_vs_fp/fig3.png" in page
+    assert "quick/int_vs_fp/fig3.png" in (run / "report.md").read_text()
+
+
+def test_complete_results_are_reused(run):
+    file = run / "quick/int_vs_fp/fig3.h5"
+    before = file.read_bytes(), file.stat().st_mtime_ns
+    assert reproduce("--only", "int_vs_fp/fig3,int_vs_fp/hardware", out=run).returncode == 0
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before
+
+
+def test_figures_are_reproducible_to_the_byte(run, tmp_path):
+    subprocess.run([sys.executable, "-m", "lowbit_report.plot", str(run / "quick/int_vs_fp/fig3.h5"), "-o", str(tmp_path)],
+                   check=True, cwd=ROOT)
+    for suffix in ("png", "svg", "pdf"):
+        assert (tmp_path / f"fig3.{suffix}").read_bytes() == (run / f"quick/int_vs_fp/fig3.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("arguments, code, text", [
+    (["--only", "int_vs_pf"], 2, "unknown experiment 'int_vs_pf'; did you mean 'int_vs_fp'?"),
+    (["--full"], 2, "--quick and --full exclude each other"),
+    (["--threads", "0"], 2, "--threads 0: a number from 1"),
+    (["--threads", "many"], 2, "invalid int value: 'many'"),
+])
+def test_bad_options_are_named(tmp_path, arguments, code, text):
+    result = reproduce(*arguments, out=tmp_path)
+    assert result.returncode == code
+    assert text in result.stderr
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = reproduce(out=tmp_path / "file")
+    assert result.returncode == 73
+    assert "cannot make" in result.stderr
+
+
+def test_known_misses_and_surprises_are_told_apart():
+    from lowbit_report import rows
+
+    (experiment, quantity), _ = next(iter(rows.known_outside().items()))
+    paper, figure = experiment.split("/")
+    row = {"paper": paper, "figure": figure, "quantity": quantity, "ours": 2.0, "interval": [1.9, 2.1], "band": [0, 1],
+           "verdict": "outside"}
+    assert rows.unexpected([row], "default") == []
+    other = dict(row, quantity="something new")
+    assert rows.unexpected([other], "default") == [other]
+    assert rows.unexpected([dict(other, interval=[0.5, 3])], "quick") == []
+    back = dict(row, verdict="within", ours=0.5)
+    assert rows.unexpected([back], "default") == [back]
