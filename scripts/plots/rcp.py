@@ -268,4 +268,38 @@ def fit(result):
     return say_simulated(fig, f"decision tree trained on {PROFILES.get(train, train)} (grey: other traces of it)", result)
 
 
-FIGURES = {"main": main, "budget": budget, "trace": trace, "ablation": ablation, "thresholds": thresholds, "detection": detection, "kv_noise": kv_noise, "pareto": pareto, "fit": fit}
+def recorded(result):
+    """What rules save and cost on recorded traces; accuracy with the bounds that unknown outcomes leave."""
+    fig, axes = style.figure(1, 2, PAGE, 4.2, sharey=True)
+    if result.status == "not_run":
+        for panel in axes[0]:
+            style.empty_panel(panel, "no recorded traces: rcp recorded --traces-file FILE")
+        return fig
+    detectors = coordinates(result, "detector")
+    labels = []
+    for y, detector in enumerate(detectors):
+        one = {name: float(result[name].sel(detector=detector)) for name in result.dataset.data_vars}
+        available = int(one["traces_available"])
+        labels.append(f"{RULES.get(detector, NAMES.get(detector, detector))}  ({available})")
+        if available == 0:
+            axes[0, 0].text(0.02, y, "not available", transform=axes[0, 0].get_yaxis_transform(), va="center", fontsize=6, color=GREY)
+            continue
+        marker = hollow(RED, "o", 5) if detector == "oracle" else dict(marker="o", color=BLUE)
+        for panel, output in zip(axes[0], ("think_share", "accuracy")):
+            if one[output] > 160:  # off the panel
+                panel.plot(0.98, y, ">", color=BLUE, transform=panel.get_yaxis_transform())
+                panel.text(0.95, y, f"{one[output]:.0f}", transform=panel.get_yaxis_transform(), ha="right", va="center", fontsize=6)
+                continue
+            panel.plot([one[f"{output}_low"], one[f"{output}_high"]], [y, y], color=BLUE)
+            panel.plot(one[output], y, **marker)
+        axes[0, 1].plot([one["accuracy_worst"], one["accuracy_best"]], [y, y], "|", color=GREY, markersize=8)
+    axes[0, 0].set_yticks(range(len(detectors)), labels, fontsize=6)
+    axes[0, 0].invert_yaxis()
+    axes[0, 0].set(xlabel="thinking, probes / full thinking (%)", xlim=(0, 160))
+    axes[0, 1].set(xlabel="accuracy (%); grey: bounds over unknowns")
+    made = "simulated" if float(result["traces_simulated"].max()) > 0 else "recorded"
+    fig.suptitle(f"{made} traces: {result.params['traces_file'].rpartition('/')[2]}; in brackets the traces that have the rule's signals", fontsize=8)
+    return fig
+
+
+FIGURES = {"recorded": recorded, "main": main, "budget": budget, "trace": trace, "ablation": ablation, "thresholds": thresholds, "detection": detection, "kv_noise": kv_noise, "pareto": pareto, "fit": fit}

@@ -38,6 +38,12 @@ std::uint8_t poisson(std::uint32_t word) {
   return k;
 }
 
+std::vector<std::uint64_t> numbers(std::size_t n) {
+  std::vector<std::uint64_t> values(n);
+  std::iota(values.begin(), values.end(), std::uint64_t{0});
+  return values;
+}
+
 }  // namespace
 
 const std::vector<Outcome>& Population::of(const std::string& detector) const {
@@ -83,10 +89,13 @@ std::vector<Outcome> simulate(const early_exit::Profile& profile, std::uint64_t 
 }
 
 Weights::Weights(std::uint64_t seed, std::size_t traces, std::size_t replicates)
-    : replicates_(replicates), weights_(traces * replicates) {
-  for (std::size_t i = 0; i < traces; ++i) {
+    : Weights(seed, numbers(traces), replicates) {}
+
+Weights::Weights(std::uint64_t seed, const std::vector<std::uint64_t>& keys, std::size_t replicates)
+    : replicates_(replicates), weights_(keys.size() * replicates) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
     for (std::size_t r = 0; r < replicates; r += 4) {
-      const auto words = philox(seed, i, r / 4);
+      const auto words = philox(seed, keys[i], r / 4);
       for (std::size_t k = 0; k < 4 && r + k < replicates; ++k) weights_[i * replicates + r + k] = poisson(words[k]);
     }
   }

@@ -49,6 +49,8 @@ std::vector<Outcome> simulate(const early_exit::Profile& profile, std::uint64_t 
 class Weights {
  public:
   Weights(std::uint64_t seed, std::size_t traces, std::size_t replicates);
+  /// Of recorded traces: i is a key of the trace, not its place, so that their order does not matter.
+  Weights(std::uint64_t seed, const std::vector<std::uint64_t>& keys, std::size_t replicates);
   std::size_t replicates() const { return replicates_; }
   std::uint8_t at(std::size_t trace, std::size_t replicate) const { return weights_[trace * replicates_ + replicate]; }
 
