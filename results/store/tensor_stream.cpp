@@ -60,7 +60,8 @@ std::vector<hsize_t> chunk_shape(const std::vector<std::size_t>& shape, std::siz
   for (hsize_t& extent : chunk) {
     if (bytes <= kChunkBytes) break;
     const std::size_t slice = bytes / extent;
-    extent = std::max<std::size_t>(1, kChunkBytes / slice);
+    const hsize_t most = std::max<std::size_t>(1, kChunkBytes / slice), pieces = (extent + most - 1) / most;
+    extent = (extent + pieces - 1) / pieces;  // equal pieces: the last chunk is stored whole
     bytes = slice * extent;
   }
   return chunk;
