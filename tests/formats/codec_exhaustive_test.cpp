@@ -2,6 +2,7 @@
 // LOWBIT_ELEMENTS=e4m3,e2m1 takes those elements alone.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -32,24 +33,41 @@ std::uint32_t fp32_code(std::uint32_t b, Overflow overflow) {
   return b;
 }
 
-/// Mismatches among the bit patterns first .. last - 1: consecutive ones are neighbours, so the oracle only walks.
+/// Code that the oracle gives the float of these bits.
+std::uint32_t wanted_code(const ElementOracle* oracle, Overflow overflow, std::uint64_t bits) {
+  const auto b = static_cast<std::uint32_t>(bits);
+  if (!oracle) return fp32_code(b, overflow);
+  const float x = from_bits(b);
+  return std::isnan(x) ? oracle->nan_code() : (*oracle)(x);
+}
+
+/// End of the run of equal wanted codes that starts at `first`. Codes are monotone along the floats of one sign and NaNs
+/// lie behind them, so equal codes at both ends of a stretch without NaN mean equal codes inside: doubling, then bisection.
+std::uint64_t run_end(const ElementOracle* oracle, Overflow overflow, std::uint64_t first, std::uint64_t last,
+                      std::uint32_t code) {
+  const bool nan = std::isnan(from_bits(static_cast<std::uint32_t>(first)));
+  const auto same = [&](std::uint64_t i) {
+    return std::isnan(from_bits(static_cast<std::uint32_t>(i))) == nan && wanted_code(oracle, overflow, i) == code;
+  };
+  std::uint64_t good = first, step = 1;
+  while (good + step < last && same(good + step)) good += step, step *= 2;
+  std::uint64_t bad = std::min(good + step, last);
+  if (bad == last && same(last - 1)) return last;
+  while (bad - good > 1) {
+    const std::uint64_t middle = good + (bad - good) / 2;
+    (same(middle) ? good : bad) = middle;
+  }
+  return bad;
+}
+
+/// Mismatches among the bit patterns first .. last - 1. The oracle is asked at the ends of runs, encode for every value.
 std::uint64_t mismatches(const Element& e, Conversion conversion, const ElementOracle* oracle, std::uint64_t first,
                          std::uint64_t last) {
   std::uint64_t wrong = 0;
-  std::optional<std::size_t> at;
-  for (std::uint64_t i = first; i < last; ++i) {
-    const auto b = static_cast<std::uint32_t>(i);
-    const float x = from_bits(b);
-    std::uint32_t want;
-    if (!oracle) {
-      want = fp32_code(b, conversion.overflow);
-    } else if (std::isnan(x)) {
-      want = oracle->nan_code();
-    } else {
-      if (!at) at = oracle->find(x);
-      want = oracle->at(*at, x);
-    }
-    wrong += encode(e, x, conversion) != want;
+  for (std::uint64_t i = first; i < last;) {
+    const std::uint32_t want = wanted_code(oracle, conversion.overflow, i);
+    const std::uint64_t end = run_end(oracle, conversion.overflow, i, last, want);
+    for (; i < end; ++i) wrong += encode(e, from_bits(static_cast<std::uint32_t>(i)), conversion) != want;
   }
   return wrong;
 }
