@@ -179,6 +179,16 @@ def test_simulated_traces_go_both_ways(tmp_path):
     assert rcp("check", stored).stdout.splitlines()[1:] == rcp("check", first).stdout.splitlines()[1:]
 
 
+def test_labels_come_from_forced_answers_and_known_ones_stay(tmp_path):
+    path = tmp_path / "t.jsonl"
+    traces = [GOOD | {"ans": ["1", "42"]}, GOOD | {"ans": ["42", None]}, GOOD, GOOD | {"ans": ["42", "42"], "k_rcp": 2}]
+    path.write_bytes(lines(*map(json.dumps, traces)))
+    done = rcp("label", path)
+    assert done.returncode == 0 and "4 traces, 2 of them labelled" in done.stderr
+    assert [json.loads(line).get("k_rcp", 0) for line in done.stdout.splitlines()] == [2, 1, 0, 2]
+    assert [{k: v for k, v in json.loads(line).items() if k != "k_rcp"} for line in done.stdout.splitlines()] == [{k: v for k, v in t.items() if k != "k_rcp"} for t in traces]
+
+
 def test_nothing_is_overwritten_unasked(tmp_path):
     target = imported(tmp_path, GOOD)
     before = target.read_bytes()

@@ -11,6 +11,7 @@
 #include "formats/error.hpp"
 #include "results/store/hdf5_file.hpp"
 #include "sim/early_exit/generator.hpp"
+#include "sim/early_exit/label.hpp"
 #include "sim/early_exit/replay.hpp"
 
 namespace lowbit {
@@ -191,6 +192,33 @@ int export_traces(const std::string& program, const Words& words) {
   return 0;
 }
 
+int label(const std::string& program, const Words& words) {
+  CommandLine line(program, "labels the completion point k_rcp of traces that lack it, from their forced answers");
+  line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1)
+      .value("out", "FILE.jsonl", "file to write (default: stdout)")
+      .abbreviation('o', "out")
+      .flag("force", "replace it if it is there");
+  add_reading(line).footer(
+      "the label is the sentence from which on the forced answer stays the last one; traces without answers stay as "
+      "they "
+      "are; bad lines go to stderr and are left out; exit code 65 if there is one\n");
+  if (!line.parse(words)) return 0;
+  LineWriter out(line.text("out"), line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse);
+  std::size_t labelled = 0;
+  const Summary s = stream(line.words().front(), reading(line), [&](const early_exit::Trace& t) {
+    early_exit::Trace copy = t;
+    if (copy.k_rcp == 0) labelled += (copy.k_rcp = early_exit::label_answers(t)) != 0;
+    out.write(early_exit::to_json(copy));
+    return std::optional<early_exit::Problem>();
+  });
+  if (s.report.traces == 0) throw_error(ExitCode::bad_data, "'{}' has no good line", line.words().front());
+  out.finish();
+  fmt::print(stderr, "{}: {} traces, {} of them labelled, {} bad lines left out\n", line.words().front(),
+             s.report.traces, labelled, s.report.bad);
+  return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
+}
+
+LOWBIT_PAPER_COMMAND(rcp, label, "label the completion point from forced answers", label)
 LOWBIT_PAPER_COMMAND(rcp, check, "check a file of traces, line by line", check)
 LOWBIT_PAPER_COMMAND(rcp, import, "store traces of JSON Lines as HDF5", import_traces)
 LOWBIT_PAPER_COMMAND(rcp, export, "write traces as JSON Lines, stored or simulated ones", export_traces)
