@@ -103,14 +103,20 @@ namespace {
 
 /// Names that the programs and the files use themselves.
 constexpr std::array kReserved = {
-    "help",         "list_options", "out",      "quick",     "full",    "seed",   "threads",   "set",  "config",
-    "print_config", "dry_run",      "describe", "shard",     "resume",  "force",  "output",    "list", "reproducible",
-    "version",      "done",         "params",   "reference", "formats", "report", "provenance"};
+    "help",         "list_options", "out",      "quick",     "full",    "seed",   "threads",    "set",  "config",
+    "print_config", "dry_run",      "describe", "shard",     "resume",  "force",  "output",     "list", "reproducible",
+    "version",      "done",         "params",   "reference", "formats", "report", "provenance", "point"};
 
 bool is_snake_case(const std::string& name) {
   return !name.empty() && name[0] >= 'a' && name[0] <= 'z' && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
   });
+}
+
+/// Units that xarray takes for durations or dates and decodes: "s", "min", "h" are understood by people as well.
+bool is_decoded_as_time(const std::string& unit) {
+  constexpr std::array kUnits = {"days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"};
+  return std::find(kUnits.begin(), kUnits.end(), unit) != kUnits.end() || unit.find(" since ") != std::string::npos;
 }
 
 class Checker {
@@ -125,6 +131,10 @@ class Checker {
     if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end())
       fail(fmt::format("name '{}' is reserved", name));
     if (!names_.insert(name).second) fail(fmt::format("name '{}' is declared twice", name));
+  }
+  void unit(const std::string& unit) const {
+    if (is_decoded_as_time(unit))
+      fail(fmt::format("unit '{}' would be decoded as a time by xarray; write s, min or h", unit));
   }
   template <class List>
   void known(const std::vector<std::string>& wanted, const List& list, const std::string& where) const {
@@ -146,10 +156,14 @@ void check_declaration(const Declaration& d) {
   if (!d.point) checker.fail("point() is missing");
   if (d.outputs.empty()) checker.fail("output() is missing");
   for (const auto& param : d.params) checker.name(param.name);
-  for (const auto& axis : d.axes) checker.name(axis.name);
-  for (const auto& dim : d.dims) checker.name(dim.name);
+  for (const auto* list : {&d.axes, &d.dims})
+    for (const auto& axis : *list) {
+      checker.name(axis.name);
+      checker.unit(axis.unit);
+    }
   for (const auto& output : d.outputs) {
     checker.name(output.name);
+    checker.unit(output.unit);
     checker.known(output.dims, d.dims, "output " + output.name);
   }
   if (d.draws_vary_with) checker.known(*d.draws_vary_with, d.axes, "draws_vary_with");

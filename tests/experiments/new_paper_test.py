@@ -59,6 +59,14 @@ def test_a_paper_from_the_template_is_three_files(tmp_path):
     assert figure.axes[0].get_xlabel() == "bits"
 
 
+def test_every_paper_has_its_three_files():
+    papers = sorted(p.stem for p in (SOURCE / "experiments/papers").glob("*.cpp"))
+    assert papers
+    for paper in papers:
+        assert (SOURCE / f"tests/experiments/{paper}_test.cpp").is_file(), paper
+        assert (SOURCE / f"scripts/plots/{paper}.py").is_file(), paper
+
+
 def test_the_revision_is_unknown_outside_a_repository(tmp_path):
     header = tmp_path / "version.hpp"
     command = ["cmake", f"-DSOURCE_DIR={tmp_path}", f"-DOUTPUT={header}", "-DVERSION=1", "-P", SOURCE / "cmake/version.cmake"]

@@ -76,6 +76,7 @@ TEST_CASE("wrong declarations end the program at its start", "[plan]") {
   SECTION("case") {
     e.output("QSNR", "1", "k");
   }
+  SECTION("unit") { e.output("z", "seconds", "k"); }
   SECTION("dim") {
     e.output("z", "1", "z", {"nowhere"});
   }
