@@ -50,9 +50,17 @@ install_packages() {
   rm -f "$log"
 }
 
-# configure_and_build [CMAKE OPTION...]
-configure_and_build() {
-  cmake -S "$root" -B "$build" -G Ninja "$@" >"$build.configure.log" 2>&1 || { tail -n 30 "$build.configure.log" >&2; say "cmake failed"; exit 1; }
-  rm -f "$build.configure.log"
-  cmake --build "$build" --parallel "${LOWBIT_JOBS:-$(nproc)}"
+# configure [CMAKE OPTION...]: quiet unless it fails
+configure() {
+  local log
+  log=$(mktemp)
+  if ! cmake -S "$root" -B "$build" -G Ninja "$@" >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    say "cmake failed (whole log: $log)"
+    exit 1
+  fi
+  rm -f "$log"
 }
+
+# build TARGET...
+build() { cmake --build "$build" --parallel "${LOWBIT_JOBS:-$(nproc)}" --target "$@"; }
