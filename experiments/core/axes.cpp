@@ -71,6 +71,12 @@ Domain checked(std::function<std::string(const std::string&)> canonical) {
   return {.canonical = std::move(canonical)};
 }
 
+Domain input_path() {
+  Domain domain;
+  domain.input = true;
+  return domain;
+}
+
 Values numbers(std::vector<double> list) {
   return {Kind::real, {list.begin(), list.end()}, {}};
 }

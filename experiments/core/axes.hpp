@@ -51,13 +51,17 @@ struct Domain {
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices{};                          ///< not empty: texts must be one of these
   std::function<std::string(const std::string&)> canonical{};  ///< checks a text (Error) and returns its canonical form
-  FormatFacts (*format_facts)(const std::string&) = nullptr;   ///< set where the texts are names of formats
+  bool input = false;  ///< texts may be paths of files that the run reads: their content is part of the configuration
+  FormatFacts (*format_facts)(const std::string&) = nullptr;  ///< set where the texts are names of formats
 };
 Domain at_least(double min);
 Domain between(double min, double max);
 Domain one_of(std::vector<std::string> choices);
 /// Texts that `canonical` accepts: it throws Error for the others and returns the one spelling that is stored.
 Domain checked(std::function<std::string(const std::string&)> canonical);
+/// Path of a file or folder that the run reads, or a word that the experiment knows: what is stored and compared is the
+/// content too, so that --resume never reuses a result of other data.
+Domain input_path();
 /// Names of formats (formats/name.cpp); the file stores their long form and bits per value.
 Domain format_names();
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "experiments/core/command_line.hpp"
+#include "experiments/core/input_digest.hpp"
 #include "formats/error.hpp"
 #include "formats/random.hpp"
 
@@ -73,6 +74,10 @@ Plan make_plan(const Declaration& experiment, std::uint64_t seed, const std::vec
     plan.params.set(param.name, s ? parse_value(s->value, kind, param.domain, place_of(*s))
                                   : check_values({param.fallback}, kind, param.domain, "parameter " + param.name)[0]);
   }
+  for (const ParamDeclaration& param : experiment.params)
+    if (param.domain.input)
+      if (const std::string digest = input_digest(plan.params.text(param.name)); !digest.empty())
+        plan.inputs.push_back(fmt::format("# {}: {}", param.name, digest));
   if (experiment.validate) experiment.validate(plan.params);
   if (experiment.unavailable && !experiment.unavailable(plan.params).empty()) return plan;
   for (const AxisDeclaration& axis : experiment.axes)
@@ -141,6 +146,7 @@ std::size_t Plan::values_per_point() const {
 std::string Plan::config_text() const {
   std::string text = fmt::format("[{}]\n", experiment->figure_slug());
   for (const auto& [name, value] : params.all()) text += fmt::format("{} = {}\n", name, value.print());
+  for (const std::string& input : inputs) text += input + "\n";
   for (const PlannedAxis& axis : axes) text += fmt::format("{} = {}\n", axis.name, print_list(axis.values));
   return text;
 }

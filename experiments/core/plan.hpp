@@ -26,6 +26,7 @@ struct Plan {
   std::uint64_t seed = 1;
   Params params;
   std::vector<PlannedAxis> axes, dims;
+  std::vector<std::string> inputs;  ///< "# tensors: 17 bytes, ...": content of the files that parameters name
 
   std::size_t point_count() const;
   /// Position along each axis of point number `point` (C order, last axis fastest), and back.

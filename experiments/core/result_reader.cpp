@@ -117,15 +117,21 @@ std::vector<Row> result_rows(const Group& tree) {
 
 Plan result_plan(const Declaration& experiment, const ResultHead& head, const std::string& path) {
   std::vector<Setting> settings;
+  std::vector<std::string> inputs;  // as the run saw them: the files need not be here any more
   for (std::size_t begin = head.config.find('\n') + 1; begin < head.config.size();) {
     const std::size_t end = head.config.find('\n', begin);
     const std::string line = head.config.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("#")) {
+      inputs.push_back(line);
+      continue;
+    }
     const std::size_t equal = line.find(" = ");
     if (equal == std::string::npos) refuse(path, fmt::format("has a malformed line '{}' in /params/config", line));
     settings.push_back({line.substr(0, equal), line.substr(equal + 3), path});
-    begin = end + 1;
   }
   Plan plan = make_plan(experiment, head.seed, settings);
+  plan.inputs = std::move(inputs);
   if (plan.config_hash() != head.config_hash)
     refuse(path, fmt::format("was made by another version of {}: its configuration hash is {}, this program's {}",
                              experiment.name, head.config_hash, plan.config_hash()));

@@ -319,3 +319,28 @@ TEST_CASE("narrow outputs and experiments without axes", "[runner]") {
   CHECK(std::get<std::vector<double>>(tree.array("x")->data).at(0) == 0.1);
   CHECK(std::get<std::vector<float>>(tree.array("y")->data).at(0) == 0.1f);
 }
+
+TEST_CASE("a result is held to the content of the files it read", "[runner][input]") {
+  const TemporaryFolder folder;
+  const auto fill = [&](const std::string& name, const std::string& text) { std::ofstream(folder / name) << text; };
+  fill("data.txt", "one");
+  const Experiment e = Experiment{"test_paper/reads"}
+                           .param("data", "builtin", "a file", input_path())
+                           .axis("k", integers({1, 2}), "1", "k")
+                           .output("y", "1", "y")
+                           .point([](const Point& p, Rng) { return Record{{"y", p.real("k")}}; });
+  const auto plan_for = [&](const std::string& data) { return make_plan(e.declared(), 1, {{"data", data, "test"}}); };
+  CHECK(plan_for("builtin").inputs.empty());
+  const Plan first = plan_for(folder / "data.txt");
+  REQUIRE(first.inputs.size() == 1);
+  CHECK(first.inputs[0].find("3 bytes") != std::string::npos);
+  fill("copy.txt", "two");
+  CHECK(plan_for(folder / "copy.txt").inputs != first.inputs);
+  CHECK(plan_for(folder.path()).inputs.at(0).find("in 2 files") != std::string::npos);
+  CHECK(first.config_text().find(first.inputs[0] + "\n") != std::string::npos);
+  RunOptions o = options(folder);
+  const RunResult result = run_plan(first, o);
+  std::filesystem::remove(folder / "data.txt");  // a merge needs the file no more
+  const Plan again = result_plan(e.declared(), result_head(read_result(result.path), result.path), result.path);
+  CHECK(again.config_hash() == first.config_hash());
+}
