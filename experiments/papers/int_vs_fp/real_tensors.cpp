@@ -47,7 +47,7 @@ Role transposed(Role role) {
 Experiment with_tensor_params(Experiment experiment) {
   return experiment
       .param("tensors", kSample,
-             "file or folder of tensors (.safetensors, .npy, .h5, model folder); sample: rows of MiniLM's weights")
+             "file or folder of tensors (.safetensors, .npy, .h5, model folder); sample: rows of MiniLM's weights", input_path())
       .param("weights", "*weight*|*kernel*", "globs of weights W, out x in, separated by |")
       .param("activations", "*.input|*.x|x.*|*activation*", "globs of activations X, tokens x channels")
       .param("gradients", "*.grad_output|*.dy|dy.*|*grad*", "globs of output gradients dY, tokens x channels")

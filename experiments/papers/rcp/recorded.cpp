@@ -91,7 +91,8 @@ std::vector<Row> recorded_rows(const Results& results) {
 Experiment recorded() {
   return Experiment("rcp/recorded")
       .paper(std::string(kPaper), "beyond the paper", "what stopping rules save and cost on recorded traces")
-      .param("traces_file", "", "recorded traces: JSON Lines (rcp-trace-1), or HDF5 as 'rcp import' writes it")
+      .param("traces_file", "", "recorded traces: JSON Lines (rcp-trace-1), or HDF5 as 'rcp import' writes it",
+             input_path())
       .axis("detector", detector_axis(kRules), "", "stopping rule")
       .draws_vary_with({})
       .shared("recording", {}, make_recording)
