@@ -147,7 +147,7 @@ std::vector<Row> complete_rows(const std::string& figure, std::vector<Row> rows,
   }
   for (Row& row : rows) {
     row.figure = figure;
-    if (row.unit.empty()) row.unit = "1";
+    if (row.unit.empty()) row.unit = std::string("1");
     if (std::isnan(row.ours)) row.interval.reset();
   }
   return rows;

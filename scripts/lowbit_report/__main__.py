@@ -19,7 +19,8 @@ def parse(arguments):
     parser.add_argument("--threads", metavar="N", type=int, help="worker threads (default: all that this process may use)")
     parser.add_argument("--force", action="store_true", help="compute again what is complete already")
     parser.add_argument("--check", action="store_true",
-                        help="exit 1 if a verdict is unexpected: outside its band and not listed as known")
+                        help="exit 1 if a verdict is unexpected: outside its band and not listed as known, or "
+                        "listed and yet within (not with --quick, whose sizes the bands are not made for)")
     parser.add_argument("--no-plots", action="store_true", help="leave the figures out")
     options = parser.parse_args(arguments)
     if options.quick and options.full:
@@ -46,7 +47,7 @@ def main(arguments):
     report = rows.collect(selected, failed)
     render.write(out, report, figures, selected, failed, mode)
     unexpected = rows.unexpected(report, mode)
-    rows.summarise(report, unexpected, failed)
+    rows.summarise(report, unexpected, failed, mode)
     print(f"report: {out / 'report.html'}", file=sys.stderr)
     if failed:
         return 1
