@@ -8,17 +8,23 @@ import h5py
 from lowbit_report import figures
 
 
+def stop(code, message):
+    """One line on stderr and the exit code of sysexits that fits."""
+    print(f"plot: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
 def experiment_of(file):
     """Name of the experiment in a result file; exits with one line if it is none."""
     if not file.is_file():
-        sys.exit(f"plot: no file '{file}'")
+        stop(66, f"no file '{file}'")
     try:
         with h5py.File(file) as results:
             name = results.attrs.get("experiment")
     except OSError:
         name = None
     if name is None:
-        sys.exit(f"plot: '{file}' is no result file of lowbit")
+        stop(65, f"'{file}' is no result file of lowbit")
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
@@ -31,7 +37,7 @@ def main():
         name = experiment_of(file)
         function = figures.function_for(name)
         if function is None:
-            sys.exit(f"plot: there is no figure for '{name}'; scripts/plots/{name.split('/')[0]}.py has none of that name")
+            stop(65, f"there is no figure for '{name}'; scripts/plots/{name.split('/')[0]}.py has none of that name")
         folder = options.out or file.parent
         folder.mkdir(parents=True, exist_ok=True)
         figures.draw(function, file, folder / file.stem)

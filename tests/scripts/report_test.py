@@ -80,6 +80,15 @@ def test_bad_options_are_named(tmp_path, arguments, code, text):
     assert text in result.stderr
 
 
+def test_plot_names_what_it_cannot_draw(run, tmp_path):
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes((run / "quick/int_vs_fp/fig3.h5").read_bytes()[:3000])
+    for file, code in ((tmp_path / "none.h5", 66), (cut, 65), (run / "report.json", 65)):
+        result = subprocess.run([sys.executable, "-m", "lowbit_report.plot", str(file)], capture_output=True, text=True, cwd=ROOT)
+        assert result.returncode == code
+        assert result.stderr.count("\n") == 1 and str(file) in result.stderr
+
+
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     result = reproduce(out=tmp_path / "file")
