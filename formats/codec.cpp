@@ -129,22 +129,49 @@ std::uint32_t encode_integer(const Element& element, const Unpacked& x, Rounding
   return (x.negative ? 0u - code : code) & mask;
 }
 
-constexpr std::uint32_t kNotInRange = 0xFFFFFFFF;
+constexpr std::uint32_t kUnusual = 0xFFFFFFFF;
+constexpr std::uint32_t kInfinityBits = 0x7F800000;
 
-/// The common case of encode_floating on the bits of a float, and faster: x in the normal range of a signed
-/// element before and after rounding, nothing drawn. kNotInRange otherwise.
-inline std::uint32_t encode_in_range(const Element& element, std::uint32_t bits, Rounding rounding) {
+/// The common cases of encode_floating on the bits of a float, and faster: a finite x, nothing drawn, a signed element,
+/// and x either in the element's normal range before rounding, or above it, or so small that it rounds to zero.
+/// kUnusual otherwise.
+inline std::uint32_t encode_usual_floating(const Element& element, std::uint32_t bits, Conversion conversion) {
   const int drop = 23 - element.mantissa_bits;
-  if (!element.is_float() || !element.is_signed || rounding == Rounding::sr || drop == 0) return kNotInRange;
+  if (!element.is_signed || drop == 0) return kUnusual;
   const std::uint32_t magnitude = bits & 0x7FFFFFFF;
+  const bool negative = bits >> 31 != 0;
   const std::uint32_t min_normal = static_cast<std::uint32_t>(128 - element.bias) << 23;
-  if (magnitude < min_normal || magnitude >= 0x7F800000) return kNotInRange;
+  if (magnitude < min_normal) {  // below half of the smallest subnormal is zero
+    const int half = 127 - element.bias - element.mantissa_bits;
+    const bool vanishes = half > 0 && magnitude < static_cast<std::uint32_t>(half) << 23;
+    return vanishes ? signed_code(element, 0, negative) : kUnusual;
+  }
+  if (magnitude >= kInfinityBits) return kUnusual;
   // A float and the element differ in the bias and in the width of the mantissa: round, shift, rebias.
-  const std::uint32_t rounded = magnitude + carry_in(magnitude >> drop & 1, std::uint32_t{1} << (drop - 1), rounding);
+  const std::uint32_t rounded =
+      magnitude + carry_in(magnitude >> drop & 1, std::uint32_t{1} << (drop - 1), conversion.rounding);
   const std::uint32_t code =
       (rounded >> drop) - (static_cast<std::uint32_t>(127 - element.bias) << element.mantissa_bits);
-  if (code > element.max_code()) return kNotInRange;
-  return code | bits >> 31 << (element.bits - 1);
+  if (code <= element.max_code()) return code | bits >> 31 << (element.bits - 1);
+  const bool saturates = conversion.overflow == Overflow::sat || element.non_finite == NonFinite::none;
+  if (!saturates && conversion.rounding != Rounding::rtz) return overflow_code(element, negative);
+  return signed_code(element, element.max_code(), negative);
+}
+
+/// The same for encode_integer: below a half, and beyond the range.
+inline std::uint32_t encode_usual_integer(const Element& element, std::uint32_t bits) {
+  const std::uint32_t magnitude = bits & 0x7FFFFFFF;
+  if (magnitude < 0x3F000000) return 0;
+  if (magnitude < static_cast<std::uint32_t>(127 + element.bits) << 23 || magnitude > kInfinityBits) return kUnusual;
+  const int limit = bits >> 31 != 0 ? element.q_min : element.q_max;
+  return static_cast<std::uint32_t>(limit) & ((1u << element.bits) - 1);
+}
+
+inline std::uint32_t encode_usual(const Element& element, std::uint32_t bits, Conversion conversion) {
+  if (conversion.rounding == Rounding::sr) return kUnusual;
+  if (element.kind == ElementKind::floating) return encode_usual_floating(element, bits, conversion);
+  if (element.kind == ElementKind::integer) return encode_usual_integer(element, bits);
+  return kUnusual;
 }
 
 template <class Float>
@@ -219,8 +246,8 @@ float decode(const Element& element, std::uint32_t code) {
 }
 
 std::uint32_t encode(const Element& element, float x, Conversion conversion, std::uint32_t word) {
-  const std::uint32_t code = encode_in_range(element, std::bit_cast<std::uint32_t>(x), conversion.rounding);
-  return code != kNotInRange ? code : encode_any(element, x, conversion, word);
+  const std::uint32_t code = encode_usual(element, std::bit_cast<std::uint32_t>(x), conversion);
+  return code != kUnusual ? code : encode_any(element, x, conversion, word);
 }
 
 std::uint32_t encode(const Element& element, double x, Conversion conversion, std::uint32_t word) {
