@@ -4,6 +4,7 @@
 
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -12,6 +13,7 @@
 
 #include "formats/error.hpp"
 #include "formats/format.hpp"
+#include "formats/kernels/kernels.hpp"
 
 namespace lowbit {
 namespace po = boost::program_options;
@@ -292,10 +294,26 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ac
 
 namespace {
 
-int finish_output(std::string_view program, int code) {
-  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
-  fmt::print(stderr, "{}: the standard output cannot be written\n", program);
+/// To the standard error, whoever may have closed it.
+void complain(std::string_view program, std::string_view message) noexcept try {
+  fmt::print(stderr, "{}: {}\n", program, message);
+} catch (...) {
+}
+
+/// The exit code when the standard output failed. A reader that has seen enough (`| head`) is no error: silent, and
+/// the code of a program that SIGPIPE ends.
+int output_failed(std::string_view program, int error) {
+  constexpr int kBrokenPipe = 128 + 13;
+  if (error == EPIPE) return kBrokenPipe;
+  complain(program,
+           fmt::format("error: the standard output cannot be written: {}", std::generic_category().message(error)));
   return static_cast<int>(ExitCode::io);
+}
+
+int finish_output(std::string_view program, int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
+  return output_failed(program, errno != 0 ? errno : EIO);
 }
 
 }  // namespace
@@ -303,18 +321,18 @@ int finish_output(std::string_view program, int code) {
 int guarded_main(std::string_view program, int (*body)(const std::vector<std::string>&),
                  const std::vector<std::string>& arguments) {
   try {
+    kernels::target();  // a wrong LOWBIT_KERNEL is told before any work
     return finish_output(program, body(arguments));
   } catch (const Error& e) {
     std::fflush(stdout);
-    fmt::print(stderr, "{}: error: {}\n", program, e.what());
+    complain(program, fmt::format("error: {}", e.what()));
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}: error: out of memory\n", program);
+    complain(program, "error: out of memory");
   } catch (const std::system_error& e) {  // fmt::print on a full disk or a closed pipe
-    fmt::print(stderr, "{}: error: the standard output cannot be written: {}\n", program, e.code().message());
-    return static_cast<int>(ExitCode::io);
+    return output_failed(program, e.code().value());
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: internal error: {}\n", program, e.what());
+    complain(program, fmt::format("internal error: {}", e.what()));
   }
   return static_cast<int>(ExitCode::internal);
 }

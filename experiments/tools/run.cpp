@@ -9,9 +9,10 @@ namespace {
 
 /// "int_vs_fp/fig3" is paper int_vs_fp with the figure fig3 before the other words.
 int run_target(const std::string& verb, const Words& words, const std::vector<std::string>& more) {
-  if (words.empty() || words[0] == "--help" || words[0] == "-h") {
-    std::string papers;
-    for (const std::string& slug : paper_slugs()) papers += " " + slug;
+  std::string papers;
+  for (const std::string& slug : paper_slugs()) papers += " " + slug;
+  if (words.empty()) throw_error(ExitCode::usage, "{}: PAPER[/FIGURE] is missing; papers:{}", verb, papers);
+  if (words[0] == "--help" || words[0] == "-h") {
     fmt::print("{} PAPER[/FIGURE] [FIGURE...] [options]\n\npapers:{}\nall options: {} PAPER --help\n", verb, papers,
                verb);
     return 0;

@@ -214,6 +214,7 @@ CASES = [
     ("list", "list --al", 2, ["unknown option '--al'"]),
     ("list", "list --output json --output csv", 2, ["--output is given twice"]),
     ("list", "list --output", 2, ["output"]),
+    ("describe", "describe", 2, ["PAPER[/FIGURE] is missing", "int_vs_fp"]),
     ("describe", "describe --output json", 2, ["paper is expected"]),
     ("describe", "describe int_vs_pf", 2, ["'int_vs_pf'", "did you mean 'int_vs_fp'"]),
     ("describe", "describe int_vs_fp/fig33", 2, ["'fig33'", "fig3"]),
@@ -225,6 +226,7 @@ CASES = [
     ("version", "version --output", 2, ["output"]),
     ("version", "version --output text --output text", 2, ["given twice"]),
     # run
+    ("run", "run", 2, ["PAPER[/FIGURE] is missing", "int_vs_fp"]),
     ("run", "run --quick", 2, ["'--quick'", "paper is expected"]),
     ("run", "run nothing", 2, ["unknown paper 'nothing'", "int_vs_fp"]),
     ("run", "run int_vs_fp fig3x -o run", 2, ["'fig3x'", "did you mean 'fig3'"]),

@@ -98,3 +98,24 @@ def test_stdout_that_cannot_be_written(folder):
     with open("/dev/full", "w") as full:
         done = subprocess.run([BIN, "formats"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 74 and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("streams", ["stdout", "both"])
+def test_a_reader_that_has_seen_enough_is_no_error(streams):
+    """`lowbit formats | head -1`: the pipe is closed before anything is written."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([BIN, "formats"], stdout=write, stderr=write if streams == "both" else subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert done.returncode == 141 and not done.stderr
+
+
+@pytest.mark.parametrize("words", [["formats"], ["run", "int_vs_fp", "hardware", "-o", "never"]])
+def test_an_unknown_kernel_is_refused_before_any_work(folder, words):
+    done = subprocess.run([BIN, *words], cwd=folder, env=os.environ | {"LOWBIT_KERNEL": "avx9"}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert "'avx9'" in done.stderr and "ref" in done.stderr
+    assert not (folder / "never").exists()
