@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "formats/kernels/fake_quantize.hpp"
+#include "formats/kernels/kernels.hpp"
 #include "formats/kernels/round-inl.h"
 
 HWY_BEFORE_NAMESPACE();

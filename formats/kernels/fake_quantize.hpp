@@ -30,6 +30,5 @@ struct BlockPlan {
 
 void run_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks);
 std::size_t lane_count();
-float finite_maximum(const float* x, std::size_t n);
 
 }  // namespace lowbit::kernels

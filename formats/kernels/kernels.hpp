@@ -39,4 +39,7 @@ class DefaultRounding {
 bool fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
                    const QuantizeContext& context);
 
+/// finite_amax on the target that runs; only where target() is not "ref".
+float finite_maximum(const float* x, std::size_t n);
+
 }  // namespace lowbit::kernels

@@ -14,6 +14,7 @@ void force_target(std::string_view name) {
 std::string_view highway_version() { return "none (scalar build)"; }
 DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;
+float finite_maximum(const float*, std::size_t) { return 0; }  // never called: the target is "ref"
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
 
 }  // namespace lowbit::kernels

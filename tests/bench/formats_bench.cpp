@@ -1,0 +1,95 @@
+// bench_formats: each kernel of the formats beside the fastest code that only moves the same memory.
+//
+// A loop of our own and not Google Benchmark: limit and case must alternate within each repetition, since the bandwidth
+// of a shared machine wanders by a factor of two within minutes, and the result is the median over ratios of such
+// pairs.
+#include <sched.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "experiments/core/command_line.hpp"
+#include "formats/block.hpp"
+#include "formats/kernels/kernels.hpp"
+#include "tests/bench/support/report.hpp"
+
+namespace lowbit::bench {
+namespace {
+
+constexpr std::size_t kColumns = 4096;
+
+/// y (or x in place) = fake-quantised x, each thread its own rows; a second-level scale takes a first pass.
+Case fake_case(const std::string& name, double target, bool in_place) {
+  const Format format = parse_format(name);
+  const bool levels = format.second_level != SecondLevel::none;
+  Case item{"fake_quantize",         name,   levels ? Pattern::two_pass : in_place ? Pattern::in_place : Pattern::copy,
+            in_place ? "in" : "out", target, {}};
+  item.prepare = [format, levels, in_place](float* x, float* y, const Setting&) {
+    const auto maxima = std::make_shared<std::vector<float>>(1024, 0.0f);
+    Phases phases;
+    if (levels)
+      phases.push_back(
+          [=](std::size_t first, std::size_t n) { (*maxima)[first / 4096 % 1024] = finite_amax(x + first, n); });
+    phases.push_back([=](std::size_t first, std::size_t n) {
+      QuantizeContext context;
+      context.first_index = first;
+      if (levels) context.tensor_amax = *std::max_element(maxima->begin(), maxima->end());
+      const Layout layout = Layout::matrix(n / kColumns, kColumns);
+      fake_quantize(format, layout, x + first, (in_place ? x : y) + first, context);
+    });
+    return phases;
+  };
+  return item;
+}
+
+std::vector<Case> all_cases(bool in_place) {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& name, double target) { cases.push_back(fake_case(name, target, in_place)); };
+  for (const char* element :
+       {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "mxint8", "mxint6", "mxint4"})
+    for (const char* rule : {"floor", "ceil"}) add(std::string(element) + ":rule=" + rule, 0.9);
+  for (const char* name : {"nvfp4", "nvint4"}) add(name, 0.85);
+  for (const char* name : {"int8:g128", "int4:g128:s=fp16", "int4:g32:s=fp16:asym", "int8:channel", "e4m3:channel",
+                           "e5m2:channel", "bf16", "fp16", "tf32"})
+    add(name, 0.85);
+  for (const char* name : {"nf4", "ternary:g128", "mxfp4:round=sr"}) add(name, 0.5);
+  return cases;
+}
+
+std::size_t processors() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::size_t>(CPU_COUNT(&set)) : 1;
+}
+
+std::vector<std::pair<Case, Setting>> cases(const std::string& threads, std::size_t mib, bool quick) {
+  std::vector<std::size_t> counts{1};
+  if (threads != "all")
+    counts = {static_cast<std::size_t>(std::stoul(threads))};
+  else if (processors() > 1)
+    counts.push_back(processors());
+  std::vector<std::pair<Case, Setting>> list;
+  for (const std::size_t count : counts) {
+    for (const bool in_place : {false, true})
+      for (Case& item : all_cases(in_place)) list.push_back({item, {values_of(mib), count, Pages::huge, false}});
+    for (Case& item : all_cases(false))
+      if (item.format.rfind("mx", 0) == 0 && item.target == 0.9) {
+        item.target = 0.75;
+        list.push_back({item, cached_setting(count)});
+      }
+    for (const char* name : {"mxfp4:rule=floor", "mxint8:rule=ceil"})
+      if (!quick) list.push_back({fake_case(name, 0.9, false), {values_of(mib), count, Pages::plain, false}});
+  }
+  return list;
+}
+
+int run(const std::vector<std::string>& words) {
+  return run_suite(
+      {"bench_formats", "speed of the kernels of the formats, beside the limit of the machine's memory", cases}, words);
+}
+
+}  // namespace
+}  // namespace lowbit::bench
+
+int main(int argc, char** argv) {
+  return lowbit::guarded_main("bench_formats", lowbit::bench::run, {argv + 1, argv + argc});
+}
