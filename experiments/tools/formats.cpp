@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "experiments/tools/format_equations.hpp"
 #include "experiments/tools/output.hpp"
 #include "experiments/tools/verb.hpp"
 #include "formats/codec.hpp"
@@ -179,11 +180,11 @@ Record details(const std::string& name) {
     record["description"] = preset->description;
     record["source"] = preset->source;
   }
-  if (f.scale_element) {
-    const ScaleRuleRow& rule = scale_rule(f.rule);
-    record["rule_equation"] = rule.equation;
-    record["rule_source"] = rule.source;
-  }
+  const FormatEquations equations = format_equations(f);
+  if (!equations.scale.empty()) record["rule_equation"] = equations.scale;
+  if (f.scale_element && f.like.empty()) record["rule_source"] = equations.source;
+  if (!equations.encode.empty()) record["encode_equation"] = equations.encode;
+  if (!equations.decode.empty()) record["decode_equation"] = equations.decode;
   if (!f.like.empty()) {
     record["like"] = like::implementation(f.like).description;
     record["like_source"] = like::implementation(f.like).source;

@@ -27,6 +27,19 @@ def test_one_format_in_full():
     assert ok_json("formats", record["long_form"])["long_form"] == record["long_form"]
 
 
+@pytest.mark.parametrize("name, scale, encode", [
+    ("nvfp4", "t = amax(tensor) / (6 * 448), s = e4m3(amax / (6 * t))", "e2m1.rne(x / (s * t))"),
+    ("mxint8", "floor(log2 amax)", "clamp(rne(x / 2^(X - 6)), -127, 127)"),
+    ("int4:g8:s=fp16:asym", "s = fp16((max(hi, 0) - min(lo, 0)) / 15)", "clamp(rne(x / s) + z, 0, 15)"),
+    ("int2:g8:min:s=fp16", "s = fp16((hi - lo) / 3), z = fp16(lo)", "rne((x - z) / s)"),
+    ("int4:g8:range=half", "s = amax / 7.5", "int4"), ("ternary", "0.7 mean |x|", "sign(x)"), ("e4m3:round=rtz", None, "e4m3.rtz(x)")])
+def test_the_equations_are_those_of_the_format(name, scale, encode):
+    record = ok_json("formats", name)
+    assert encode in record["encode_equation"] and record["decode_equation"].startswith("y = ")
+    assert scale in record["rule_equation"] if scale else "rule_equation" not in record
+    assert "rule_equation" not in ok_json("formats", "nvfp4:like=int_vs_fp")  # its pipeline is its own
+
+
 def test_named_implementations_are_listed_with_their_source():
     rows = {row["name"]: row for row in ok_json("formats")["implementations"]}
     assert {"microxcaling", "torchao", "ggml", "int_vs_fp", "compressed_tensors", "bitsandbytes"} <= set(rows)
