@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "formats/format.hpp"
+#include "formats/workers.hpp"
 
 namespace lowbit {
 
@@ -37,6 +38,8 @@ struct QuantizeContext {
   /// Maximum of |x| over the finite values of the whole tensor, for second-level scales: given for chunked calls and
   /// for calibrated (static) scales; taken from the data otherwise.
   std::optional<float> tensor_amax;
+  /// Threads that share large tensors, or nullptr: the caller's alone. The values do not depend on it.
+  Workers* workers = nullptr;
 };
 
 /// The split form. Groups are numbered in the C order of the tensor with its axis replaced by ceil(length / g) groups

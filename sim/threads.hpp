@@ -10,16 +10,18 @@
 #include <thread>
 #include <vector>
 
+#include "formats/workers.hpp"
+
 namespace lowbit {
 
 /// `count` threads (the caller's included) that share the tasks of a loop. Tasks are handed out in order; a task must
 /// not depend on which thread runs it. OpenBLAS is set to one thread for the whole program: BLAS calls belong inside
 /// tasks.
-class Threads {
+class Threads : public Workers {
  public:
   /// 0: as many as the affinity mask of the process allows.
   explicit Threads(std::size_t count = 0);
-  ~Threads();
+  ~Threads() override;
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
 
@@ -27,7 +29,7 @@ class Threads {
 
   /// Runs task(0) .. task(tasks - 1) and returns when all are done. The first exception of a task is thrown again here,
   /// the tasks not yet begun are dropped then. Nested calls run on the calling thread.
-  void parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task);
+  void parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task) override;
 
  private:
   void work();

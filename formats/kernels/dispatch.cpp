@@ -1,9 +1,9 @@
 // Which target runs, and the caller's floating-point state.
-#include <cstdlib>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <hwy/highway.h>
 #include <hwy/targets.h>
+#include <cstdlib>
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
@@ -74,11 +74,14 @@ Choice& current() {
 
 }  // namespace
 
-std::string_view target() { return current().name; }
+std::string_view target() {
+  return current().name;
+}
 
 std::vector<std::string> targets() {
   std::vector<std::string> names;
-  for (std::int64_t rest = usable_targets(); rest != 0; rest &= rest - 1) names.emplace_back(hwy::TargetName(rest & -rest));
+  for (std::int64_t rest = usable_targets(); rest != 0; rest &= rest - 1)
+    names.emplace_back(hwy::TargetName(rest & -rest));
   names.emplace_back("ref");
   return names;
 }
@@ -96,8 +99,12 @@ std::string_view highway_version() {
 }
 
 #if defined(__SSE2__)
-DefaultRounding::DefaultRounding() : saved_(_mm_getcsr()) { _mm_setcsr((saved_ & 0x3fu) | 0x1f80u); }
-DefaultRounding::~DefaultRounding() { _mm_setcsr((saved_ & ~0x3fu) | (_mm_getcsr() & 0x3fu)); }
+DefaultRounding::DefaultRounding() : saved_(_mm_getcsr()) {
+  _mm_setcsr((saved_ & 0x3fu) | 0x1f80u);
+}
+DefaultRounding::~DefaultRounding() {
+  _mm_setcsr((saved_ & ~0x3fu) | (_mm_getcsr() & 0x3fu));
+}
 #else
 DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;

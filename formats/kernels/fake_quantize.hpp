@@ -1,34 +1,27 @@
-// What the block kernels are told: a format boiled down to numbers.
+// What the dispatcher calls: vector loops over contiguous groups. The caller has set the floating-point state.
 #pragma once
 #include <cstddef>
 
-#include "formats/block.hpp"
-#include "formats/kernels/element_params.hpp"
-
-namespace lowbit {
-class BlockQuantizer;
-}
+#include "formats/kernels/plan.hpp"
 
 namespace lowbit::kernels {
 
-struct BlockPlan {
-  enum Scaler { kPowerOfTwo, kQuotient, kTwoLevel } scaler = kPowerOfTwo;
-  ElementParams element;
-  Rounding rounding = Rounding::rne;  ///< rne or rna
-  std::size_t group = 32;             ///< a multiple of lane_count()
-  PowerOfTwoRule rule;                ///< kPowerOfTwo
-  float divisor = 1;                  ///< amax / divisor is the scale
-  float second = 1;                   ///< kTwoLevel: G
-  bool rounds_scale = false;          ///< to scale_element, to nearest even
-  ElementParams scale_element;
-  float scale_low = 0, scale_high = 0;  ///< ordinary quotients lie in [low, high)
-  bool stream = false;                ///< y is aligned and larger than the caches: store past them
-  /// Quantises one block the reference's way.
-  void (*reference)(const BlockPlan& plan, const float* x, float* y, std::size_t n) = nullptr;
-  const BlockQuantizer* quantizer = nullptr;
-};
-
-void run_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks);
+/// Lanes of the target that runs: whole blocks must be a multiple of them.
 std::size_t lane_count();
+
+/// `blocks` consecutive blocks of plan.group values; `index`: flat index of the first value.
+void quantize_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index);
+
+/// What is measured of a group: bits of the largest magnitude, or ordered bits of the largest and the least value.
+struct Measured {
+  std::int32_t largest, least;
+};
+Measured measure_group(const BlockPlan& plan, const float* x, std::size_t n);
+/// Of two parts of a group.
+Measured merged(const BlockPlan& plan, Measured a, Measured b);
+
+/// n values of a group (any number) that measured as given. False, and nothing written, if only the reference can do
+/// it.
+bool quantize_measured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n);
 
 }  // namespace lowbit::kernels

@@ -10,8 +10,9 @@
 
 namespace lowbit::kernels {
 
-/// The target that runs: "AVX3" (AVX-512), "AVX2", "NEON", "SVE" ..., or "ref" for the scalar reference. LOWBIT_KERNEL=ref
-/// or a name of targets() forces one; Error for a name that is unknown or that this machine or build lacks.
+/// The target that runs: "AVX3" (AVX-512), "AVX2", "NEON", "SVE" ..., or "ref" for the scalar reference.
+/// LOWBIT_KERNEL=ref or a name of targets() forces one; Error for a name that is unknown or that this machine or build
+/// lacks.
 std::string_view target();
 
 /// What LOWBIT_KERNEL accepts on this machine, best first, "ref" last.

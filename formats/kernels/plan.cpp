@@ -1,120 +1,103 @@
-// Which formats and layouts the block kernels cover, and the walk over rows and ragged tails.
-#include <algorithm>
-#include <cmath>
+#include "formats/kernels/plan.hpp"
 
-#include "formats/block_quantizer.hpp"
-#include "formats/kernels/fake_quantize.hpp"
-#include "formats/kernels/kernels.hpp"
+#include <algorithm>
+
+#include "formats/random.hpp"
 #include "formats/scale_rule.hpp"
 
 namespace lowbit::kernels {
 
 namespace {
 
-/// Outputs of at least this many bytes are stored past the caches: they would not be found there anyway.
-constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
-
-/// One block through the reference pipeline.
-void reference_block(const BlockPlan& plan, const float* x, float* y, std::size_t n) {
-  constexpr std::size_t kPiece = 1024;
-  std::uint32_t codes[kPiece];
-  const GroupState state = plan.quantizer->begin(x, n);
-  for (std::size_t first = 0; first < n; first += kPiece) {
-    const std::size_t m = std::min(kPiece, n - first);
-    plan.quantizer->encode(state, x + first, m, nullptr, codes);
-    plan.quantizer->decode(state, codes, m, y + first);
-  }
-}
-
 /// Significant bits of an element's values.
 int precision(const Element& element) {
+  if (element.kind == ElementKind::codebook) return 24;
   return element.is_float() ? element.mantissa_bits + 1 : element.bits;
 }
 
 bool covered(const Format& format) {
-  const bool to_nearest =
-      format.conversion.rounding == Rounding::rne || format.conversion.rounding == Rounding::rna;
-  const bool element = format.element->is_integer() || (format.element->is_float() && format.element->bits <= 8);
-  return format.like.empty() && !format.flush && format.zero_point == ZeroPoint::none && to_nearest && element &&
-         format.conversion.overflow == Overflow::sat && format.scale_element != nullptr;
+  const Element& element = *format.element;
+  const bool to_nearest = format.conversion.rounding == Rounding::rne || format.conversion.rounding == Rounding::rna;
+  const bool grid = element.is_integer() || (element.is_float() && element.is_signed && element.bits <= 8) ||
+                    (element.kind == ElementKind::codebook && scale_rule(format.rule).kind == ScaleRuleKind::quotient);
+  return format.like.empty() && !format.flush && to_nearest && grid && format.conversion.overflow == Overflow::sat &&
+         format.scale_element != nullptr;
 }
 
 bool plan_power_of_two(const Format& format, BlockPlan& plan) {
-  if (format.scale_element->kind != ElementKind::exponent || format.second_level != SecondLevel::none) return false;
-  if (scale_rule(format.rule).kind != ScaleRuleKind::power_of_two) return false;
-  if (format.range != IntegerRange::symmetric && format.element->is_integer()) return false;
-  plan.scaler = BlockPlan::kPowerOfTwo;
+  if (format.second_level != SecondLevel::none || format.zero_point != ZeroPoint::none) return false;
+  if (scale_rule(format.rule).kind != ScaleRuleKind::power_of_two || format.element->kind == ElementKind::codebook)
+    return false;
+  plan.scaler = Scaler::power_of_two;
   plan.rule = power_of_two_rule(format.rule, *format.element);
+  return format.rule == ScaleRule::floor || format.rule == ScaleRule::ceil || format.rule == ScaleRule::ceil_pow2 ||
+         format.rule == ScaleRule::even;
+}
+
+/// What every scale that is a rounded quotient needs.
+bool plan_rounded_scale(const Format& format, BlockPlan& plan) {
+  const Element& scale = *format.scale_element;
+  if (format.rule != ScaleRule::amax || !scale.is_float()) return false;
+  plan.rounds_scale = scale.bits < 32;
+  plan.scale_element = element_params(scale);
+  plan.scale_low = 0x1p-100f;
+  plan.scale_high = 0x1p100f;
+  // from the smallest subnormal on a quotient rounds to something above 0
+  if (plan.rounds_scale) plan.scale_low = std::max(plan.scale_low, static_cast<float>(scale.min_subnormal()));
   return true;
 }
 
 bool plan_quotient(const Format& format, std::optional<float> tensor_scale, BlockPlan& plan) {
-  const Element& scale = *format.scale_element;
-  if (format.rule != ScaleRule::amax || !scale.is_float()) return false;
-  plan.scaler = tensor_scale ? BlockPlan::kTwoLevel : BlockPlan::kQuotient;
+  plan.scaler = tensor_scale ? Scaler::two_level : Scaler::quotient;
   plan.divisor = scale_divisor(format);
-  plan.rounds_scale = scale.bits < 32;
-  plan.scale_low = 0x1p-100f;
-  plan.scale_high = 0x1p100f;
-  if (plan.rounds_scale) {
-    plan.scale_element = element_params(scale);
-    // from the smallest subnormal on a quotient rounds to something above 0
-    plan.scale_low = std::max(plan.scale_low, static_cast<float>(scale.min_subnormal()));
-  }
+  if (!plan_rounded_scale(format, plan)) return false;
   if (!tensor_scale) return true;
   plan.second = *tensor_scale;
   // element * block scale must be exact in float
-  return precision(*format.element) + precision(scale) <= 24 && *tensor_scale >= 0x1p-100f && *tensor_scale <= 0x1p118f;
+  return precision(*format.element) + precision(*format.scale_element) <= 24 && *tensor_scale >= 0x1p-100f &&
+         *tensor_scale <= 0x1p118f;
 }
 
-/// Length of a contiguous group, 0 where groups are not contiguous.
-std::size_t contiguous_group(const Format& format, const Layout& layout) {
-  if (format.group == GroupKind::tensor) return layout.size();
-  if (layout.inner() != 1) return 0;
-  if (format.group == GroupKind::channel) return layout.length();
-  return format.group == GroupKind::size ? format.group_size : 0;
+bool plan_shifted(const Format& format, BlockPlan& plan) {
+  plan.scaler = format.zero_point == ZeroPoint::integer ? Scaler::asymmetric : Scaler::minimum;
+  if (plan.scaler == Scaler::minimum) {
+    if (!format.zero_element->is_float() || !format.zero_element->is_signed) return false;
+    plan.zero_element = element_params(*format.zero_element);
+    plan.rounds_zero = format.zero_element->bits < 32;
+  }
+  return plan_rounded_scale(format, plan);
 }
 
-void run_row(const BlockPlan& plan, const float* x, float* y, std::size_t n) {
-  const std::size_t whole = n / plan.group;
-  run_blocks(plan, x, y, whole);
-  const std::size_t done = whole * plan.group;
-  if (done < n) plan.reference(plan, x + done, y + done, n - done);
+bool plan_scaler(const Format& format, std::optional<float> tensor_scale, BlockPlan& plan) {
+  if (format.zero_point != ZeroPoint::none) return plan_shifted(format, plan);
+  if (format.scale_element->kind == ElementKind::exponent) return plan_power_of_two(format, plan);
+  return plan_quotient(format, tensor_scale, plan);
 }
 
 }  // namespace
 
-bool fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
-                   const QuantizeContext& context) {
-  if (target() == "ref" || !covered(format)) return false;
-  BlockPlan plan;
-  plan.group = contiguous_group(format, layout);
-  if (plan.group == 0 || plan.group % lane_count() != 0 || layout.size() == 0) return false;
-  const DefaultRounding state;
-
-  std::optional<float> tensor_scale;
-  if (format.second_level != SecondLevel::none) {
-    const float amax = context.tensor_amax ? *context.tensor_amax : finite_maximum(x, layout.size());
-    if (!(amax >= 0 && std::isfinite(amax))) return false;  // the reference has the error
-    tensor_scale = second_level_scale(format, amax);
-  }
-  if (!plan_power_of_two(format, plan) && !plan_quotient(format, tensor_scale, plan)) return false;
-  plan.element = element_params(coded_element(format));
+bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uint64_t stream_number, BlockPlan& plan) {
+  if (!covered(format) || !plan_scaler(format, tensor_scale, plan)) return false;
+  plan.element = element_params(coded_element(format), format.conversion.rounding);
   plan.rounding = format.conversion.rounding;
-  const auto quantizer = make_block_quantizer(format, tensor_scale);
-  plan.quantizer = quantizer.get();
-  plan.reference = reference_block;
-  plan.stream = x != y && layout.size() * sizeof(float) >= kStreamBytes &&
-                reinterpret_cast<std::uintptr_t>(y) % 64 == 0 && plan.group % 16 == 0;
-
-  const std::size_t length = format.group == GroupKind::tensor ? layout.size() : layout.length();
-  if (length % plan.group == 0) {
-    run_row(plan, x, y, layout.size());
-  } else {
-    plan.stream = false;  // rows start anywhere
-    for (std::size_t row = 0; row < layout.size(); row += length) run_row(plan, x + row, y + row, length);
-  }
+  plan.seed = format.seed;
+  plan.stream_number = stream_number;
+  plan.quantizer = make_block_quantizer(format, tensor_scale);
   return true;
+}
+
+void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index) {
+  constexpr std::size_t kPiece = 1024;
+  std::uint32_t codes[kPiece], words[kPiece];
+  const bool draws = plan.rounding == Rounding::sr;
+  const GroupState state = plan.quantizer->begin(x, n);
+  for (std::size_t first = 0; first < n; first += kPiece) {
+    const std::size_t m = std::min(kPiece, n - first);
+    for (std::size_t i = 0; draws && i < m; ++i)
+      words[i] = random_word(plan.seed, plan.stream_number, index + first + i);
+    plan.quantizer->encode(state, x + first, m, draws ? words : nullptr, codes);
+    plan.quantizer->decode(state, codes, m, y + first);
+  }
 }
 
 }  // namespace lowbit::kernels

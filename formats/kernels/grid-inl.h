@@ -1,0 +1,168 @@
+// Rounding to the values of an element, and their codes, on vectors; included once per target by the kernels. Classes
+// keep scalars and are handed on by value: vectors of scalable targets cannot be members, and compilers keep copies in
+// registers.
+#if defined(LOWBIT_KERNELS_GRID_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef LOWBIT_KERNELS_GRID_INL_H
+#undef LOWBIT_KERNELS_GRID_INL_H
+#else
+#define LOWBIT_KERNELS_GRID_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+#include "formats/kernels/element_params.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using DI = hn::RebindToSigned<D>;
+using DU = hn::RebindToUnsigned<D>;
+using V = hn::Vec<D>;
+using VI = hn::Vec<DI>;
+using VU = hn::Vec<DU>;
+
+constexpr std::int32_t kExponentMask = 0x7f800000;
+constexpr std::int32_t kMagnitudeMask = 0x7fffffff;
+constexpr std::int32_t kSignMask = static_cast<std::int32_t>(0x80000000u);
+
+HWY_INLINE VI bits_of(V v) {
+  return hn::BitCast(DI(), v);
+}
+HWY_INLINE V float_of(VI v) {
+  return hn::BitCast(D(), v);
+}
+HWY_INLINE VI magnitude_bits(V v) {
+  return hn::And(bits_of(v), hn::Set(DI(), kMagnitudeMask));
+}
+/// Bits 0 upwards of each lane become bits `count` upwards; logical to the right.
+HWY_INLINE VI shift_right(VI v, int count) {
+  return hn::BitCast(DI(), hn::ShiftRightSame(hn::BitCast(DU(), v), count));
+}
+HWY_INLINE VI mask_bits(hn::Mask<DI> m) {
+  return hn::VecFromMask(DI(), m);
+}
+
+/// A floating element. The spacing of the values around x is 2^(e - M), e the exponent of x but at least that of the
+/// smallest normal, given as float bits in `low` so that scaled grids need no scaled values. Adding and subtracting
+/// C = 1.5 * 2^(e - M + 23) leaves x rounded to a multiple of the spacing, ties to even (1.5 keeps the sum in one
+/// binade for both signs); a carry into the next binade is exact.
+template <bool kAway>
+struct FloatGrid {
+  int mantissa_bits, drop;     ///< M, 23 - M
+  std::int32_t negative_zero;  ///< sign bit if the element has a -0
+  std::int32_t max_code;
+  int sign_shift;  ///< from the sign of a float to that of the code
+  explicit FloatGrid(const ElementParams& p)
+      : mantissa_bits(p.mantissa_bits),
+        drop(23 - p.mantissa_bits),
+        negative_zero(p.negative_zero ? kSignMask : 0),
+        max_code(p.max_code),
+        sign_shift(32 - p.bits) {}
+
+  /// Nearest grid value of finite x; with kSaturate |x| beyond `limit` gives `limit`.
+  template <bool kSaturate>
+  HWY_INLINE V value(V x, VI low, V limit) const {
+    const DI di;
+    const VI e = hn::Max(hn::And(bits_of(x), hn::Set(di, kExponentMask)), low);
+    const V c = float_of(hn::Add(e, hn::Set(di, (drop << 23) | 0x400000)));
+    V r = hn::Sub(hn::Add(x, c), c);
+    if constexpr (kAway) {
+      // a tie that went toward zero leaves half the spacing with the sign of x
+      const V half = float_of(hn::Sub(e, hn::Set(di, (mantissa_bits + 1) << 23)));
+      const V left = hn::Sub(x, r);
+      r = hn::IfThenElse(hn::Eq(left, hn::CopySign(half, x)), hn::Add(x, left), r);
+    }
+    if constexpr (kSaturate) r = hn::Min(hn::Max(r, hn::Neg(limit)), limit);
+    return hn::Or(r, hn::And(x, float_of(hn::Set(di, negative_zero))));
+  }
+
+  /// Code of the same value: |x| + C holds the multiple of the spacing in its low bits.
+  HWY_INLINE VI code(V x, VI low) const {
+    const DI di;
+    const V a = hn::Abs(x);
+    const VI e = hn::Max(hn::And(bits_of(a), hn::Set(di, kExponentMask)), low);
+    const VI c = hn::Add(e, hn::Set(di, drop << 23));
+    const V sum = hn::Add(a, float_of(c));
+    VI multiple = hn::Sub(bits_of(sum), c);
+    if constexpr (kAway) {
+      const V half = float_of(hn::Sub(e, hn::Set(di, (mantissa_bits + 1) << 23)));
+      const auto tie = hn::Eq(hn::Sub(a, hn::Sub(sum, float_of(c))), half);
+      multiple = hn::Sub(multiple, bits_of(hn::VecFromMask(D(), tie)));
+    }
+    const VI code = hn::Min(hn::Add(multiple, shift_right(hn::Sub(e, low), drop)), hn::Set(di, max_code));
+    return hn::Or(code, sign_of(x, code));
+  }
+
+  /// Sign bit of the code of x.
+  HWY_INLINE VI sign_of(V x, VI code) const {
+    const DI di;
+    const VI kept = hn::Or(mask_bits(hn::Gt(code, hn::Zero(di))), hn::Set(di, negative_zero));
+    return shift_right(hn::And(hn::And(bits_of(x), kept), hn::Set(di, kSignMask)), sign_shift);
+  }
+};
+
+/// Multiples of a power of two `step`, given as C = 1.5 * 2^23 * step; zeros are +0.
+template <bool kAway>
+struct IntegerGrid {
+  std::int32_t q_min, q_max;
+  explicit IntegerGrid(const ElementParams& p)
+      : q_min(static_cast<std::int32_t>(p.q_min)), q_max(static_cast<std::int32_t>(p.q_max)) {}
+
+  /// C and the bounds of the integers themselves.
+  static constexpr float kUnit = 0x1.8p23f;
+
+  HWY_INLINE V round(V x, V c) const {
+    const V r = hn::Sub(hn::Add(x, c), c);
+    if constexpr (!kAway) return r;
+    const V half = float_of(hn::Sub(hn::And(bits_of(c), hn::Set(DI(), kExponentMask)), hn::Set(DI(), 24 << 23)));
+    const V left = hn::Sub(x, r);
+    return hn::IfThenElse(hn::Eq(left, hn::CopySign(half, x)), hn::Add(x, left), r);
+  }
+
+  /// Nearest multiple of |x| < 2^22 step, or any x that is clamped; from `low` to `high`.
+  template <bool kSaturate>
+  HWY_INLINE V value(V x, V c, V low, V high) const {
+    if constexpr (!kSaturate) return round(x, c);
+    return hn::Min(hn::Max(round(x, c), low), high);
+  }
+
+  /// The multiple as an integer. Bounds are multiples, so clamping before rounding changes nothing.
+  HWY_INLINE VI code(V x, V c, V low, V high) const {
+    const V r = round(hn::Min(hn::Max(x, low), high), c);
+    return hn::Sub(bits_of(hn::Add(r, c)), bits_of(c));
+  }
+};
+
+/// A sorted list of at most 16 values.
+struct CodebookGrid {
+  ElementParams p;
+  explicit CodebookGrid(const ElementParams& element) : p(element) {}
+
+  HWY_INLINE V value(V x) const {
+    const D d;
+    V r = hn::Set(d, p.value_of[0]);
+    for (int i = 1; i < p.count; ++i)
+      r = hn::IfThenElse(hn::Gt(x, hn::Set(d, p.threshold[i - 1])), hn::Set(d, p.value_of[i]), r);
+    if (!p.negative_zero) return r;
+    return hn::IfThenElse(hn::Eq(r, hn::Zero(d)), hn::CopySign(r, x), r);
+  }
+
+  HWY_INLINE VI code(V x) const {
+    const D d;
+    const DI di;
+    VI r = hn::Set(di, p.code_of[0]);
+    for (int i = 1; i < p.count; ++i)
+      r = hn::IfThenElse(hn::RebindMask(di, hn::Gt(x, hn::Set(d, p.threshold[i - 1]))), hn::Set(di, p.code_of[i]), r);
+    if (!p.negative_zero) return r;
+    const VI sign = hn::And(shift_right(bits_of(x), 32 - p.bits), hn::Set(di, 1 << (p.bits - 1)));
+    return hn::IfThenElse(hn::Eq(r, hn::Zero(di)), sign, r);
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowbit::kernels
+HWY_AFTER_NAMESPACE();
+#endif

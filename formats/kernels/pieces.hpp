@@ -1,0 +1,66 @@
+// Contiguous groups of a tensor, numbered, and cut into pieces of fixed size for the workers: what a piece computes
+// does not depend on how many there are.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+
+#include "formats/block.hpp"
+#include "formats/kernels/kernels.hpp"
+
+namespace lowbit::kernels {
+
+/// Values of a piece: large beside the cost of handing it out, small beside a tensor.
+constexpr std::size_t kPieceValues = std::size_t{1} << 18;
+
+/// Rows of `length` values in groups of `group`, the last of a row may be shorter.
+struct GroupRows {
+  std::size_t rows = 0, length = 0, group = 0;
+  /// Groups of the format if they are contiguous in memory, else rows == 0. Rows of whole groups count as one long row.
+  GroupRows(const Format& format, const Layout& layout);
+  std::size_t groups_per_row() const { return length / group + (length % group != 0); }
+  std::size_t group_count() const { return rows * groups_per_row(); }
+};
+
+/// A run of groups: `blocks` whole ones, or (blocks == 0) one of `size` values that is shorter; the first value's flat
+/// index and the first group's number.
+struct GroupRun {
+  std::size_t index, number, blocks, size;
+};
+
+/// Calls use(run) for groups first .. last - 1.
+template <class Use>
+void for_each_run(const GroupRows& g, std::size_t first, std::size_t last, const Use& use) {
+  const std::size_t per_row = g.groups_per_row(), whole = g.length / g.group;
+  while (first < last) {
+    const std::size_t row = first / per_row, at = first % per_row;
+    const std::size_t index = row * g.length + at * g.group;
+    if (at == whole) {
+      use(GroupRun{index, first, 0, g.length - whole * g.group});
+      ++first;
+      continue;
+    }
+    const std::size_t blocks = std::min(last - first, whole - at);
+    use(GroupRun{index, first, blocks, blocks * g.group});
+    first += blocks;
+  }
+}
+
+/// Runs task(first, last) over [0, count) in pieces of `piece`, on the workers if there are any, each under the default
+/// floating-point state.
+template <class Task>
+void in_pieces(Workers* workers, std::size_t count, std::size_t piece, const Task& task) {
+  const std::size_t pieces = count / piece + (count % piece != 0);
+  const auto one = [&](std::size_t p) {
+    const DefaultRounding state;
+    task(p * piece, std::min(count, (p + 1) * piece));
+  };
+  if (workers != nullptr && pieces > 1) return workers->parallel_for(pieces, one);
+  for (std::size_t p = 0; p < pieces; ++p) one(p);
+}
+
+/// Groups of a piece.
+inline std::size_t piece_groups(const GroupRows& g) {
+  return std::max<std::size_t>(1, kPieceValues / g.group / 256 * 256);
+}
+
+}  // namespace lowbit::kernels
