@@ -19,8 +19,9 @@ HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 
-/// Values of a strip: 16 KiB, a third of the smallest first-level cache of current cores.
-constexpr std::size_t kStripValues = 4096;
+/// Values of a strip: 8 KiB, so that a strip, its results and the strip that is fetched meanwhile share a first-level
+/// cache.
+constexpr std::size_t kStripValues = 2048;
 constexpr std::size_t kStripBlocks = 256;
 
 /// Blocks of `group` values in a strip, a multiple of the lanes.
@@ -39,11 +40,27 @@ struct Strip {
   HWY_ALIGN std::int32_t least[kRoom];    ///< ordered bits of the least value
 };
 
+/// Calls use(n) with n the vectors of a group as a compile-time constant for short groups, else 0 for any number.
+template <class Use>
+HWY_INLINE void with_vectors(std::size_t vectors, const Use& use) {
+  using std::integral_constant;
+  switch (vectors) {
+    case 1:
+      return use(integral_constant<int, 1>());
+    case 2:
+      return use(integral_constant<int, 2>());
+    case 4:
+      return use(integral_constant<int, 4>());
+    default:
+      return use(integral_constant<int, 0>());
+  }
+}
+
 /// One statistic of `blocks` blocks of `group` values, a multiple of the lanes.
-template <class Op>
-HWY_INLINE void measure(const float* x, std::size_t group, std::size_t blocks, std::int32_t* out) {
+template <class Op, int kVectors>
+HWY_INLINE void measure(const float* x, std::size_t any_group, std::size_t blocks, std::int32_t* out) {
   const DI di;
-  const std::size_t lanes = hn::Lanes(di);
+  const std::size_t lanes = hn::Lanes(di), group = kVectors == 0 ? any_group : kVectors * lanes;
   std::size_t b = 0;
   for (; b + lanes <= blocks; b += lanes) hn::StoreU(fold_blocks<Op>(x + b * group, group), di, out + b);
   for (; b < blocks; ++b) out[b] = hn::GetLane(Op::all(fold<Op>(x + b * group, group)));
@@ -66,14 +83,14 @@ HWY_INLINE bool prepare(const Quantizer q, std::size_t blocks, Strip& s) {
   return hn::AllTrue(di, hn::Eq(any, hn::Zero(di)));
 }
 
-template <class Quantizer>
+template <int kVectors, class Quantizer>
 HWY_INLINE bool measure_and_prepare(const Quantizer q, const float* x, std::size_t group, std::size_t blocks,
                                     Strip& s) {
   if constexpr (Quantizer::kRange) {
-    measure<Largest>(x, group, blocks, s.largest);
-    measure<Least>(x, group, blocks, s.least);
+    measure<Largest, kVectors>(x, group, blocks, s.largest);
+    measure<Least, kVectors>(x, group, blocks, s.least);
   } else {
-    measure<LargestMagnitude>(x, group, blocks, s.largest);
+    measure<LargestMagnitude, kVectors>(x, group, blocks, s.largest);
   }
   return prepare(q, blocks, s);
 }
@@ -98,15 +115,13 @@ HWY_INLINE void fill_zero(float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; i += hn::Lanes(D())) put<kStream>(hn::Zero(D()), y + i);
 }
 
-/// y = quantised x for `blocks` <= strip_blocks(group) blocks; y may be x. `ahead`: values after x + i that are fetched
-/// while value i is at work, 0 for none. `index`: flat index of the first value, for the reference.
-template <bool kStream, class Quantizer>
-HWY_INLINE void quantize_strip(const Quantizer q, const BlockPlan& plan, const float* x, float* y, std::size_t blocks,
-                               std::uint64_t index, std::size_t ahead = 0) {
+template <bool kStream, int kVectors, class Quantizer>
+HWY_INLINE void quantize_strip_of(const Quantizer q, const BlockPlan& plan, const float* x, float* y,
+                                  std::size_t blocks, std::uint64_t index, std::size_t ahead) {
   const D d;
-  const std::size_t lanes = hn::Lanes(d), group = plan.group;
+  const std::size_t lanes = hn::Lanes(d), group = kVectors == 0 ? plan.group : kVectors * lanes;
   Strip s;
-  const bool ordinary = measure_and_prepare(q, x, group, blocks, s);
+  const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
   for (std::size_t b = 0; b < blocks; ++b, x += group, y += group) {
     if (HWY_UNLIKELY(!ordinary && s.flags[b] != kOrdinary)) {
       if (s.flags[b] == kZero)
@@ -117,10 +132,20 @@ HWY_INLINE void quantize_strip(const Quantizer q, const BlockPlan& plan, const f
     }
     const V c0 = constant<Quantizer>(s, 0, b), c1 = constant<Quantizer>(s, 1, b), c2 = constant<Quantizer>(s, 2, b);
     for (std::size_t i = 0; i < group; i += lanes) {
-      if (ahead != 0) hwy::Prefetch(x + i + ahead);
+      hwy::Prefetch(x + i + ahead);
       put<kStream>(q.value(hn::LoadU(d, x + i), c0, c1, c2), y + i);
     }
   }
+}
+
+/// y = quantised x for `blocks` <= strip_blocks(group) blocks; y may be x. `ahead`: values after x + i that are fetched
+/// while value i is at work. `index`: flat index of the first value, for the reference.
+template <bool kStream, class Quantizer>
+HWY_INLINE void quantize_strip(const Quantizer q, const BlockPlan& plan, const float* x, float* y, std::size_t blocks,
+                               std::uint64_t index, std::size_t ahead = 0) {
+  with_vectors(plan.group / hn::Lanes(D()), [&](auto vectors) HWY_ATTR {
+    quantize_strip_of<kStream, vectors()>(q, plan, x, y, blocks, index, ahead);
+  });
 }
 
 /// Calls use(quantizer) with the quantiser of the plan.
