@@ -46,6 +46,7 @@ using Map = void (Transform::*)(const float*, float*, std::size_t) const;
 void map_blocks(const Transform& transform, const Layout& layout, const float* x, float* y, Map map) {
   const std::size_t length = layout.length(), inner = layout.inner(), block = transform.block();
   check_fits(transform, layout, "the tensor");
+  if (layout.size() == 0) return;  // the other extents of a tensor without values may be astronomic
   if (block == 0 || inner == 1) {
     if (y != x) std::copy_n(x, layout.size(), y);
     if (block > 0) (transform.*map)(y, y, layout.size() / block);

@@ -272,3 +272,20 @@ TEST_CASE("Empty tensors are legal", "[block][layout]") {
     fake_quantize_ref(parse_format(name), Layout({0, 4}, 0), static_cast<const float*>(nullptr), nullptr);
   }
 }
+
+TEST_CASE("A tensor without values costs nothing, however long its other axes", "[block][layout]") {
+  constexpr std::size_t kLong = std::size_t{1} << 50;
+  for (const char* name : {"mxfp4", "nvfp4:g3", "e4m3:channel", "int4:tensor", "int4:tile2x4", "int4:g32:asym", "nf4"}) {
+    const Format format = parse_format(name);
+    for (const Layout& layout : {Layout({kLong, 0}, -1), Layout({kLong, 0}, 0), Layout({0, kLong}, -1),
+                                 Layout({0, kLong}, 0), Layout({4, kLong, 0}, 1)}) {
+      INFO(name << ", axis " << layout.axis);
+      fake_quantize(format, layout, nullptr, nullptr);
+      fake_quantize_ref(format, layout, static_cast<const float*>(nullptr), nullptr);
+      const Quantized q = encode_ref(format, layout, static_cast<const float*>(nullptr));
+      CHECK(q.codes.empty());
+      CHECK(q.scales.empty());
+      decode_ref(q, nullptr);
+    }
+  }
+}

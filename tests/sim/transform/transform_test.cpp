@@ -111,4 +111,6 @@ TEST_CASE("transform: signs depend on seed and stream, and are the same for ever
 
 TEST_CASE("transform: an empty tensor stays empty", "[transform]") {
   apply(*parse_transform("had:32"), Layout({0, 32}, -1), nullptr, nullptr);
+  constexpr std::size_t kLong = std::size_t{1} << 50;  // an axis beside one of extent 0 may be of any length
+  apply(*parse_transform("had:32"), Layout({kLong, 32, 0}, 1), nullptr, nullptr);
 }
