@@ -92,6 +92,15 @@ std::vector<std::string> keys_of(const Options& options) {
   return keys;
 }
 
+/// A preset promises its element, groups and scale: an implementation that lacks it must not read it as another format
+/// of the same element (nvint4 is no Q4_0).
+void check_preset(const Preset& preset, const like::Implementation& implementation) {
+  for (const std::string_view known : implementation.formats)
+    if (split(known).base == preset.name) return;
+  throw_error(ExitCode::usage, "like={} does not have {}; it has {}", implementation.name, preset.name,
+              fmt::join(implementation.formats, ", "));
+}
+
 Format assemble(std::string_view text) {
   const Parts parts = split(text);
   const Preset* preset = find_preset(parts.base);
@@ -113,7 +122,10 @@ Format assemble(std::string_view text) {
   }
   name::fill_defaults(options, format);
   name::check(options, format);
-  if (!format.like.empty()) like::implementation(format.like).resolve(format, keys_of(user));
+  if (format.like.empty()) return format;
+  const like::Implementation& implementation = like::implementation(format.like);
+  implementation.resolve(format, keys_of(user));
+  if (preset) check_preset(*preset, implementation);
   return format;
 }
 

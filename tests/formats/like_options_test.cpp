@@ -60,6 +60,11 @@ constexpr Refused kRefused[] = {
     {"nvfp4:ts=fp32:like=ggml", "mxfp4, nvfp4"},
     {"mxfp4:like=transformer_engine", "it has nvfp4"},
     {"nvfp4:g32:like=transformer_engine", "it has nvfp4"},
+    // presets of others are not read as formats of the same element
+    {"nvint4:like=ggml", "does not have nvint4; it has q4_0, q4_1"},
+    {"ternary:like=ggml", "does not have ternary; it has q4_0"},
+    {"q4_0:like=fp_quant", "does not have q4_0; it has mxfp4, nvfp4"},
+    {"q8_0:like=compressed_tensors", "does not have q8_0; it has mxfp4"},
     {"mxfp4:like=microxscaling", "did you mean 'microxcaling'"},
 };
 
