@@ -192,10 +192,17 @@ void fake_quantize(const Format& format, const Layout& layout, const float* x, f
 }
 
 Quantized encode(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
+  Quantized out{format, layout, 1, {}, {}, {}, {}};
+  if (kernels::encode(format, layout, x, out, context)) return out;
   return encode_ref(format, layout, x, context);
 }
 
 void decode(const Quantized& quantized, float* y) {
+  const Format& format = quantized.format;
+  if (format.like.empty() && format.is_block()) {
+    check_sizes(quantized, GroupGrid(format, quantized.layout).group_count());
+    if (kernels::decode(quantized, y)) return;
+  }
   decode_ref(quantized, y);
 }
 

@@ -16,5 +16,9 @@ DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;
 float finite_maximum(const float*, std::size_t) { return 0; }  // never called: the target is "ref"
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
+bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }
+bool decode(const Quantized&, float*) { return false; }
+bool encode_packed(const Format&, const Layout&, const float*, PackedTensor&, const QuantizeContext&) { return false; }
+bool decode_packed(const PackedTensor&, float*, Workers*) { return false; }
 
 }  // namespace lowbit::kernels

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "formats/codec.hpp"
 #include "formats/scale_rule.hpp"
 
 namespace lowbit::kernels {
@@ -29,6 +30,7 @@ void add_codebook(const Element& element, Rounding rounding, ElementParams& p) {
     if (value == 0 && std::signbit(value)) continue;  // the sign of zero is put back by the kernel
     sorted.emplace_back(value, static_cast<std::int32_t>(code));
   }
+  for (std::uint32_t code = 0; code < 16; ++code) p.by_code[code] = decode(element, code);
   std::sort(sorted.begin(), sorted.end());
   p.count = static_cast<int>(sorted.size());
   for (int i = 0; i < p.count; ++i) {
@@ -61,6 +63,8 @@ ElementParams element_params(const Element& element, Rounding rounding) {
       break;
     default:
       p.mantissa_bits = element.mantissa_bits;
+      p.infinity_code = element.has_infinity() ? p.max_code + 1 : -1;
+      p.decode_factor = std::ldexp(1.0f, 127 - element.bias);
       p.min_normal_bits = std::bit_cast<std::int32_t>(static_cast<float>(element.min_normal()));
   }
   return p;

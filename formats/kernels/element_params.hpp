@@ -17,6 +17,8 @@ struct ElementParams {
   int mantissa_bits = 0;
   std::int32_t min_normal_bits = 0;  ///< float bits of the smallest normal
   float max = 0;
+  std::int32_t infinity_code = -1;  ///< magnitude of the code of Inf, -1: none
+  float decode_factor = 1;          ///< the fields of a code, placed as those of a float, times this are the value
   // integer
   float q_min = 0, q_max = 0;
   int implicit_exponent = 0;  ///< under E8M0: grid step = X * 2^-implicit_exponent
@@ -25,6 +27,7 @@ struct ElementParams {
   float threshold[15] = {};
   float value_of[16] = {};
   std::int32_t code_of[16] = {};
+  float by_code[16] = {};  ///< NaN where there is no value
 };
 /// `rounding` decides the thresholds of a codebook. At most 16 values.
 ElementParams element_params(const Element& element, Rounding rounding = Rounding::rne);

@@ -41,9 +41,18 @@ Measured MeasureGroup(const BlockPlan& plan, const float* x, std::size_t n) {
   return {measure_any<Largest>(x, n), measure_any<Least>(x, n)};
 }
 
-bool QuantizeMeasured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n) {
+bool QuantizeMeasured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n,
+                      std::uint64_t index) {
   bool done = false;
-  with_quantizer(plan, [&](const auto q) HWY_ATTR { done = quantize_known(q, measured, x, y, n, plan.stream); });
+  with_quantizer(plan, [&](const auto q) HWY_ATTR {
+    Strip s;
+    if (!plan.stream) {
+      done = quantize_known(q, plan, measured, s, x, ValueSink<false>{y}, n, index);
+      return;
+    }
+    done = quantize_known(q, plan, measured, s, x, ValueSink<true>{y}, n, index);
+    hwy::FlushStream();
+  });
   return done;
 }
 
@@ -100,8 +109,9 @@ Measured measure_group(const BlockPlan& plan, const float* x, std::size_t n) {
 Measured merged(const BlockPlan&, Measured a, Measured b) {
   return {std::max(a.largest, b.largest), std::min(a.least, b.least)};
 }
-bool quantize_measured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n) {
-  return HWY_DYNAMIC_DISPATCH(QuantizeMeasured)(plan, measured, x, y, n);
+bool quantize_measured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n,
+                       std::uint64_t index) {
+  return HWY_DYNAMIC_DISPATCH(QuantizeMeasured)(plan, measured, x, y, n, index);
 }
 std::size_t lane_count() {
   return HWY_DYNAMIC_DISPATCH(LaneCount)();

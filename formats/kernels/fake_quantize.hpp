@@ -6,6 +6,9 @@
 
 namespace lowbit::kernels {
 
+/// Longest group of quantize_blocks: a strip of the widest target fits the stack and the words of its values.
+constexpr std::size_t kMaxBlock = 512;
+
 /// Lanes of the target that runs: whole blocks must be a multiple of them.
 std::size_t lane_count();
 
@@ -22,6 +25,7 @@ Measured merged(const BlockPlan& plan, Measured a, Measured b);
 
 /// n values of a group (any number) that measured as given. False, and nothing written, if only the reference can do
 /// it.
-bool quantize_measured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n);
+bool quantize_measured(const BlockPlan& plan, Measured measured, const float* x, float* y, std::size_t n,
+                       std::uint64_t index);
 
 }  // namespace lowbit::kernels

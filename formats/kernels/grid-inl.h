@@ -24,6 +24,12 @@ using V = hn::Vec<D>;
 using VI = hn::Vec<DI>;
 using VU = hn::Vec<DU>;
 
+#ifdef HWY_EMU128
+constexpr bool kEmulated = HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128;
+#else
+constexpr bool kEmulated = HWY_TARGET == HWY_SCALAR;
+#endif
+
 constexpr std::int32_t kExponentMask = 0x7f800000;
 constexpr std::int32_t kMagnitudeMask = 0x7fffffff;
 constexpr std::int32_t kSignMask = static_cast<std::int32_t>(0x80000000u);
@@ -45,14 +51,41 @@ HWY_INLINE VI mask_bits(hn::Mask<DI> m) {
   return hn::VecFromMask(DI(), m);
 }
 
+/// |x| in steps of 2^(step - 127), rounded away from zero iff word < fraction * 2^32, exactly as codec.cpp does it. For
+/// |x| below 2^22 steps.
+HWY_INLINE VI drawn_multiple(VI magnitude, VI step, VU word) {
+  const DI di;
+  const DU du;
+  const VI field = shift_right(magnitude, 23);
+  const auto normal = hn::Gt(field, hn::Zero(di));
+  const VI hidden = hn::IfThenElseZero(normal, hn::Set(di, 1 << 23));
+  const VU significand = hn::BitCast(du, hn::Or(hn::And(magnitude, hn::Set(di, 0x7fffff)), hidden));
+  // bits below the last place: step - (field - 23), at least 1
+  const VI drop = hn::Add(hn::Sub(step, hn::Max(field, hn::Set(di, 1))), hn::Set(di, 23));
+  const VI zero = hn::Zero(di), last = hn::Set(di, 31);
+  const VU kept = hn::Shr(significand, hn::BitCast(du, hn::Min(drop, last)));
+  // what is dropped, as a fraction of 2^32: shifted up, or (where the step is far above) down and rounded up
+  const VU up = hn::Shl(significand, hn::BitCast(du, hn::Max(hn::Sub(hn::Set(di, 32), drop), zero)));
+  const VI beyond = hn::Min(hn::Max(hn::Sub(drop, hn::Set(di, 32)), zero), last);
+  const VU one = hn::Set(du, 1);
+  const VU down = hn::Add(hn::Shr(hn::Sub(significand, one), hn::BitCast(du, beyond)), one);
+  const auto far = hn::Gt(drop, hn::Set(di, 32));
+  const VI limit = hn::IfThenElse(far, hn::BitCast(di, down), hn::BitCast(di, up));
+  const auto nothing = hn::Eq(hn::BitCast(di, significand), zero);
+  const VU threshold = hn::BitCast(du, hn::IfThenZeroElse(nothing, limit));
+  const VI round_up = hn::BitCast(di, hn::VecFromMask(du, hn::Lt(word, threshold)));
+  return hn::Sub(hn::BitCast(di, kept), round_up);
+}
+
 /// A floating element. The spacing of the values around x is 2^(e - M), e the exponent of x but at least that of the
 /// smallest normal, given as float bits in `low` so that scaled grids need no scaled values. Adding and subtracting
 /// C = 1.5 * 2^(e - M + 23) leaves x rounded to a multiple of the spacing, ties to even (1.5 keeps the sum in one
 /// binade for both signs); a carry into the next binade is exact.
 template <bool kAway>
 struct FloatGrid {
-  int mantissa_bits, drop;     ///< M, 23 - M
-  std::int32_t negative_zero;  ///< sign bit if the element has a -0
+  static constexpr bool kDraws = !kAway;  ///< one type serves rne and stochastic rounding
+  int mantissa_bits, drop;                ///< M, 23 - M
+  std::int32_t negative_zero;             ///< sign bit if the element has a -0
   std::int32_t max_code;
   int sign_shift;  ///< from the sign of a float to that of the code
   explicit FloatGrid(const ElementParams& p)
@@ -96,6 +129,28 @@ struct FloatGrid {
     return hn::Or(code, sign_of(x, code));
   }
 
+  /// The multiple of the spacing that a draw decides on, and the exponent bits of x.
+  HWY_INLINE VI drawn(V x, VI e, VU word) const {
+    const DI di;
+    return drawn_multiple(magnitude_bits(x), hn::Sub(shift_right(e, 23), hn::Set(di, mantissa_bits)), word);
+  }
+  HWY_INLINE VI exponent(V x, VI low) const { return hn::Max(hn::And(bits_of(x), hn::Set(DI(), kExponentMask)), low); }
+  HWY_INLINE VI random_code(V x, VI low, VU word) const {
+    const VI e = exponent(x, low);
+    const VI binade = shift_right(hn::Sub(e, low), drop);
+    const VI code = hn::Min(hn::Add(drawn(x, e, word), binade), hn::Set(DI(), max_code));
+    return hn::Or(code, sign_of(x, code));
+  }
+  HWY_INLINE V random_value(V x, VI low, V limit, VU word) const {
+    const D d;
+    const DI di;
+    const VI e = exponent(x, low);
+    const V spacing = float_of(hn::Sub(e, hn::Set(di, mantissa_bits << 23)));
+    const V r = hn::Min(hn::Mul(hn::ConvertTo(d, drawn(x, e, word)), spacing), limit);
+    const VI kept = hn::Or(mask_bits(hn::Gt(bits_of(r), hn::Zero(di))), hn::Set(di, negative_zero));
+    return float_of(hn::Or(bits_of(r), hn::And(hn::And(bits_of(x), kept), hn::Set(di, kSignMask))));
+  }
+
   /// Sign bit of the code of x.
   HWY_INLINE VI sign_of(V x, VI code) const {
     const DI di;
@@ -107,6 +162,7 @@ struct FloatGrid {
 /// Multiples of a power of two `step`, given as C = 1.5 * 2^23 * step; zeros are +0.
 template <bool kAway>
 struct IntegerGrid {
+  static constexpr bool kDraws = !kAway;
   std::int32_t q_min, q_max;
   explicit IntegerGrid(const ElementParams& p)
       : q_min(static_cast<std::int32_t>(p.q_min)), q_max(static_cast<std::int32_t>(p.q_max)) {}
@@ -134,10 +190,24 @@ struct IntegerGrid {
     const V r = round(hn::Min(hn::Max(x, low), high), c);
     return hn::Sub(bits_of(hn::Add(r, c)), bits_of(c));
   }
+
+  HWY_INLINE VI random_code(V x, V c, V low, V high, VU word) const {
+    const DI di;
+    const V clamped = hn::Min(hn::Max(x, low), high);
+    const VI step = hn::Sub(shift_right(bits_of(c), 23), hn::Set(di, 23));
+    const VI multiple = drawn_multiple(magnitude_bits(clamped), step, word);
+    return hn::IfThenElse(hn::RebindMask(di, hn::Lt(x, hn::Zero(D()))), hn::Neg(multiple), multiple);
+  }
+  HWY_INLINE V random_value(V x, V c, V low, V high, VU word) const {
+    const D d;
+    const V step = float_of(hn::Sub(hn::And(bits_of(c), hn::Set(DI(), kExponentMask)), hn::Set(DI(), 23 << 23)));
+    return hn::Mul(hn::ConvertTo(d, random_code(x, c, low, high, word)), step);
+  }
 };
 
 /// A sorted list of at most 16 values.
 struct CodebookGrid {
+  static constexpr bool kDraws = false;
   ElementParams p;
   explicit CodebookGrid(const ElementParams& element) : p(element) {}
 

@@ -43,41 +43,54 @@ HWY_INLINE std::int32_t measure_any(const float* HWY_RESTRICT x, std::size_t n) 
   return hn::GetLane(Op::all(Op::merge(a, b)));
 }
 
-template <bool kStream, class Quantizer>
-HWY_INLINE void quantize_any(const Quantizer q, const Strip& s, const float* x, float* y, std::size_t n) {
+/// At most Words::kValues values from the constants of block 0.
+template <bool kRandom, class Quantizer, class Sink>
+HWY_INLINE void quantize_part(const Quantizer q, const BlockPlan& plan, const Strip& s, const float* x, Sink sink,
+                              std::size_t n, std::uint64_t index, std::size_t ahead) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
-  const V c0 = constant<Quantizer>(s, 0, 0), c1 = constant<Quantizer>(s, 1, 0), c2 = constant<Quantizer>(s, 2, 0);
-  // a row that fits the second cache is still there from its measurement: fetch the next one meanwhile
-  const std::size_t ahead = n <= 16 * kAhead ? n : kAhead;
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    hwy::Prefetch(x + i + ahead);
-    put<kStream>(q.value(hn::LoadU(d, x + i), c0, c1, c2), y + i);
-  }
+  Words words;
+  if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, index, n, words);
+  const std::uint32_t* word = kRandom ? words.first : nullptr;
+  quantize_block<kRandom, 0>(q, s, 0, x, sink, whole, word, ahead);
   if (whole == n) return;
   const Tail tail(x + whole, n - whole);
   HWY_ALIGN float out[HWY_MAX_BYTES / 4];
-  hn::Store(q.value(hn::Load(d, tail.values), c0, c1, c2), d, out);
-  std::copy_n(out, n - whole, y + whole);
+  Sink last = sink;
+  if constexpr (Sink::kCodes)
+    last.codes = reinterpret_cast<std::uint8_t*>(out);
+  else
+    last.y = out;
+  quantize_block<kRandom, 1>(q, s, 0, tail.values, last, lanes, kRandom ? word + whole : nullptr, 0);
+  sink.at(whole).copy_from(last, n - whole);
 }
 
-/// n values of a group that measured as given; false if only the reference can do it.
-template <class Quantizer>
-HWY_INLINE bool quantize_known(const Quantizer q, Measured measured, const float* x, float* y, std::size_t n,
-                               bool stream) {
-  Strip s;
+template <class Quantizer, class Sink>
+HWY_INLINE void quantize_any(const Quantizer q, const BlockPlan& plan, const Strip& s, const float* x, Sink sink,
+                             std::size_t n, std::uint64_t index) {
+  // a row that fits the second cache is still there from its measurement: fetch the next one meanwhile
+  const std::size_t ahead = n <= 16 * kAhead ? n : kAhead;
+  for (std::size_t at = 0; at < n; at += Words::kValues) {
+    const std::size_t m = std::min(Words::kValues, n - at);
+    if (Quantizer::kDraws && plan.rounding == Rounding::sr)
+      quantize_part<Quantizer::kDraws>(q, plan, s, x + at, sink.at(at), m, index + at, ahead);
+    else
+      quantize_part<false>(q, plan, s, x + at, sink.at(at), m, index + at, ahead);
+  }
+}
+
+/// n values of a group that measured as given, constants in block 0 of s. False if only the reference can do it.
+template <class Quantizer, class Sink>
+HWY_INLINE bool quantize_known(const Quantizer q, const BlockPlan& plan, Measured measured, Strip& s, const float* x,
+                               Sink sink, std::size_t n, std::uint64_t index) {
   std::fill_n(s.largest, hn::Lanes(D()), measured.largest);
   std::fill_n(s.least, hn::Lanes(D()), measured.least);
   prepare(q, 1, s);
   if (s.flags[0] == kUnusual) return false;
-  if (s.flags[0] == kZero) {
-    std::fill_n(y, n, 0.0f);
-  } else if (stream) {
-    quantize_any<true>(q, s, x, y, n);
-    hwy::FlushStream();
-  } else {
-    quantize_any<false>(q, s, x, y, n);
-  }
+  if (s.flags[0] == kZero)
+    sink.zeros(n, plan.zero_code);
+  else
+    quantize_any(q, plan, s, x, sink, n, index);
   return true;
 }
 

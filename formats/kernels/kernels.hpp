@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/block.hpp"
+#include "formats/packed.hpp"
 
 namespace lowbit::kernels {
 
@@ -39,6 +40,17 @@ class DefaultRounding {
 /// The kernel's part of fake_quantize: true if y has been written, false if no kernel covers the format or layout.
 bool fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
                    const QuantizeContext& context);
+
+/// The kernels' part of encode: true if all of `out` but its format and layout has been written.
+bool encode(const Format& format, const Layout& layout, const float* x, Quantized& out, const QuantizeContext& context);
+
+/// The kernels' part of decode, of parts whose sizes have been checked.
+bool decode(const Quantized& quantized, float* y);
+
+/// As encode and decode with packed parts; `rows` of codes begin on whole bytes.
+bool encode_packed(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
+                   const QuantizeContext& context);
+bool decode_packed(const PackedTensor& packed, float* y, Workers* workers);
 
 /// finite_amax on the target that runs; only where target() is not "ref".
 float finite_maximum(const float* x, std::size_t n);

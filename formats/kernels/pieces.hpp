@@ -6,6 +6,7 @@
 
 #include "formats/block.hpp"
 #include "formats/kernels/kernels.hpp"
+#include "formats/kernels/plan.hpp"
 
 namespace lowbit::kernels {
 
@@ -57,6 +58,16 @@ void in_pieces(Workers* workers, std::size_t count, std::size_t piece, const Tas
   if (workers != nullptr && pieces > 1) return workers->parallel_for(pieces, one);
   for (std::size_t p = 0; p < pieces; ++p) one(p);
 }
+
+/// Outputs of at least this many bytes are stored past the caches: they would not be found there anyway.
+constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
+inline bool aligned(const void* p) {
+  return reinterpret_cast<std::uintptr_t>(p) % 64 == 0;
+}
+
+/// The plan of a call, and its second-level scale, for which the tensor may be read once. False: the reference does it.
+bool plan_for(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context,
+              BlockPlan& plan, std::optional<float>& tensor_scale);
 
 /// Groups of a piece.
 inline std::size_t piece_groups(const GroupRows& g) {

@@ -1,7 +1,9 @@
 #include "formats/kernels/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 
+#include "formats/kernels/encode.hpp"
 #include "formats/random.hpp"
 #include "formats/scale_rule.hpp"
 
@@ -17,10 +19,12 @@ int precision(const Element& element) {
 
 bool covered(const Format& format) {
   const Element& element = *format.element;
-  const bool to_nearest = format.conversion.rounding == Rounding::rne || format.conversion.rounding == Rounding::rna;
+  const Rounding rounding = format.conversion.rounding;
+  const bool draws = rounding == Rounding::sr && element.kind != ElementKind::codebook;
+  const bool rounds = rounding == Rounding::rne || rounding == Rounding::rna || draws;
   const bool grid = element.is_integer() || (element.is_float() && element.is_signed && element.bits <= 8) ||
                     (element.kind == ElementKind::codebook && scale_rule(format.rule).kind == ScaleRuleKind::quotient);
-  return format.like.empty() && !format.flush && to_nearest && grid && format.conversion.overflow == Overflow::sat &&
+  return format.like.empty() && !format.flush && rounds && grid && format.conversion.overflow == Overflow::sat &&
          format.scale_element != nullptr;
 }
 
@@ -54,8 +58,8 @@ bool plan_quotient(const Format& format, std::optional<float> tensor_scale, Bloc
   if (!tensor_scale) return true;
   plan.second = *tensor_scale;
   // element * block scale must be exact in float
-  return precision(*format.element) + precision(*format.scale_element) <= 24 && *tensor_scale >= 0x1p-100f &&
-         *tensor_scale <= 0x1p118f;
+  return format.scale_element->bits <= 8 && precision(*format.element) + precision(*format.scale_element) <= 24 &&
+         *tensor_scale >= 0x1p-100f && *tensor_scale <= 0x1p118f;
 }
 
 bool plan_shifted(const Format& format, BlockPlan& plan) {
@@ -76,17 +80,34 @@ bool plan_scaler(const Format& format, std::optional<float> tensor_scale, BlockP
 
 }  // namespace
 
+namespace {
+
+void plan_decoding(const Format& format, BlockPlan& plan) {
+  plan.scale_source = format.scale_element;
+  plan.zero_source = format.zero_element;
+  plan.sign_extends = format.element->is_integer() && format.zero_point == ZeroPoint::none;
+  if (format.scale_element->bits > 8) return;
+  const int implicit = format.scale_element->kind == ElementKind::exponent ? implicit_exponent(*format.element) : 0;
+  for (std::uint32_t code = 0; code < format.scale_element->code_count(); ++code)
+    plan.scale_of[code] = std::ldexp(decode(*format.scale_element, code), -implicit);
+}
+
+}  // namespace
+
 bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uint64_t stream_number, BlockPlan& plan) {
   if (!covered(format) || !plan_scaler(format, tensor_scale, plan)) return false;
   plan.element = element_params(coded_element(format), format.conversion.rounding);
   plan.rounding = format.conversion.rounding;
+  plan.zero_code = format.zero_point == ZeroPoint::none ? static_cast<int>(encode(coded_element(format), 0.0f)) : 0;
+  plan_decoding(format, plan);
   plan.seed = format.seed;
   plan.stream_number = stream_number;
   plan.quantizer = make_block_quantizer(format, tensor_scale);
   return true;
 }
 
-void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index) {
+void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index,
+                     std::size_t stride) {
   constexpr std::size_t kPiece = 1024;
   std::uint32_t codes[kPiece], words[kPiece];
   const bool draws = plan.rounding == Rounding::sr;
@@ -94,10 +115,31 @@ void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_
   for (std::size_t first = 0; first < n; first += kPiece) {
     const std::size_t m = std::min(kPiece, n - first);
     for (std::size_t i = 0; draws && i < m; ++i)
-      words[i] = random_word(plan.seed, plan.stream_number, index + first + i);
+
+      words[i] = random_word(plan.seed, plan.stream_number, index + (first + i) * stride);
     plan.quantizer->encode(state, x + first, m, draws ? words : nullptr, codes);
     plan.quantizer->decode(state, codes, m, y + first);
   }
+}
+
+GroupState reference_codes(const BlockPlan& plan, const float* x, std::size_t n, std::uint64_t index,
+                           std::size_t stride, std::uint8_t* codes) {
+  constexpr std::size_t kPiece = 1024;
+  std::uint32_t wide[kPiece], words[kPiece];
+  const bool draws = plan.rounding == Rounding::sr;
+  const int unused = plan.sign_extends ? 32 - plan.element.bits : 0;
+  const GroupState state = plan.quantizer->begin(x, n);
+  for (std::size_t first = 0; first < n; first += kPiece) {
+    const std::size_t m = std::min(kPiece, n - first);
+    for (std::size_t i = 0; draws && i < m; ++i)
+      words[i] = random_word(plan.seed, plan.stream_number, index + (first + i) * stride);
+    plan.quantizer->encode(state, x + first, m, draws ? words : nullptr, wide);
+    for (std::size_t i = 0; i < m; ++i) {
+      const auto extended = static_cast<std::int32_t>(wide[i] << unused) >> unused;
+      codes[first + i] = static_cast<std::uint8_t>(extended);
+    }
+  }
+  return state;
 }
 
 }  // namespace lowbit::kernels

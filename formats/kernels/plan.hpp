@@ -1,10 +1,13 @@
 // What the block kernels are told: a format boiled down to numbers.
 #pragma once
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <memory>
 #include <optional>
 
 #include "formats/block_quantizer.hpp"
+#include "formats/codec.hpp"
 #include "formats/kernels/element_params.hpp"
 
 namespace lowbit::kernels {
@@ -33,8 +36,13 @@ struct BlockPlan {
   ElementParams zero_element;  ///< minimum
   bool rounds_zero = false;
   float scale_low = 0, scale_high = 0;        ///< ordinary quotients lie in [low, high)
+  int zero_code = 0;                          ///< code of +0
   bool stream = false;                        ///< y is aligned and larger than the caches: store past them
   std::uint64_t seed = 0, stream_number = 0;  ///< sr
+  const Element* scale_source = nullptr;      ///< element of the scale codes
+  const Element* zero_source = nullptr;       ///< minimum: element of the zero codes
+  std::array<float, 256> scale_of{};          ///< factor of each scale code of at most 8 bits
+  bool sign_extends = false;                  ///< codes are kept in two's complement of the whole byte
   std::unique_ptr<BlockQuantizer> quantizer;  ///< the reference, for unusual groups
 };
 
@@ -42,7 +50,19 @@ struct BlockPlan {
 /// `tensor_scale` as made by second_level_scale.
 bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uint64_t stream_number, BlockPlan& plan);
 
-/// The reference's way with one group of n values, whose first has the flat index `index` in the whole tensor.
-void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index);
+/// Factor that the values of a group with this scale code are multiplied by, the second level left out.
+inline float scale_value(const BlockPlan& plan, std::uint32_t code) {
+  if (plan.scale_source->bits <= 8) return plan.scale_of[code & 0xff];
+  return plan.scale_source->bits == 32 ? std::bit_cast<float>(code) : decode(*plan.scale_source, code);
+}
+/// Zero point or minimum of a zero code.
+inline float offset_value(const BlockPlan& plan, std::uint32_t code) {
+  return plan.scaler == Scaler::minimum ? decode(*plan.zero_source, code) : static_cast<float>(code);
+}
+
+/// The reference's way with one group of n values; value i has the flat index `index` + i * `stride` in the whole
+/// tensor.
+void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index,
+                     std::size_t stride = 1);
 
 }  // namespace lowbit::kernels

@@ -63,7 +63,8 @@ struct PowerOfTwo {
 
 template <bool kAway, bool kSaturate>
 struct PowerFloat {
-  static constexpr int kConstants = kSaturate ? 2 : 1;
+  static constexpr bool kDraws = !kAway;
+  static constexpr int kConstants = 2;
   static constexpr bool kRange = false;
   PowerOfTwo scaler;
   FloatGrid<kAway> grid;
@@ -77,11 +78,13 @@ struct PowerFloat {
     const VI scale = scaler.scale(amax);
     const VI low = hn::Add(scale, hn::Set(di, min_normal - (127 << 23)));
     c.put(0, float_of(low));
-    if constexpr (kSaturate) c.put(1, hn::Mul(float_of(scale), hn::Set(D(), max)));
+    c.put(1, hn::Mul(float_of(scale), hn::Set(D(), max)));
     return scaler.flags(amax);
   }
   HWY_INLINE V value(V x, V c0, V c1, V) const { return grid.template value<kSaturate>(x, bits_of(c0), c1); }
   HWY_INLINE VI code(V x, V c0, V, V) const { return grid.code(x, bits_of(c0)); }
+  HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const { return grid.random_value(x, bits_of(c0), c1, word); }
+  HWY_INLINE VI random_code(V x, V c0, V, V, VU word) const { return grid.random_code(x, bits_of(c0), word); }
   HWY_INLINE VI scale_code(V c0, V, V) const {
     return shift_right(hn::Sub(bits_of(c0), hn::Set(DI(), min_normal - (127 << 23))), 23);
   }
@@ -90,6 +93,7 @@ struct PowerFloat {
 
 template <bool kAway, bool kSaturate>
 struct PowerInteger {
+  static constexpr bool kDraws = !kAway;
   static constexpr int kConstants = 3;
   static constexpr bool kRange = false;
   PowerOfTwo scaler;
@@ -108,6 +112,8 @@ struct PowerInteger {
   }
   HWY_INLINE V value(V x, V c0, V c1, V c2) const { return grid.template value<kSaturate>(x, c0, c1, c2); }
   HWY_INLINE VI code(V x, V c0, V c1, V c2) const { return grid.code(x, c0, c1, c2); }
+  HWY_INLINE V random_value(V x, V c0, V c1, V c2, VU word) const { return grid.random_value(x, c0, c1, c2, word); }
+  HWY_INLINE VI random_code(V x, V c0, V c1, V c2, VU word) const { return grid.random_code(x, c0, c1, c2, word); }
   HWY_INLINE VI scale_code(V c0, V, V) const {
     return hn::Add(shift_right(bits_of(c0), 23), hn::Set(DI(), implicit_exponent - 23));
   }
@@ -119,13 +125,13 @@ template <bool kSecond>
 struct Quotient {
   static constexpr int kConstants = kSecond ? 2 : 1;  // divisor of the values; scale without G
   static constexpr bool kRange = false;
-  float divisor, second, low, high;
+  float divisor, second, scale_low, scale_high;
   ScaleRounder round;
   explicit Quotient(const BlockPlan& plan)
       : divisor(kSecond ? plan.divisor * plan.second : plan.divisor),
         second(plan.second),
-        low(plan.scale_low),
-        high(plan.scale_high),
+        scale_low(plan.scale_low),
+        scale_high(plan.scale_high),
         round(plan.scale_element, plan.rounds_scale) {}
 
   HWY_INLINE VI prepare(VI amax, VI, const Constants& c) const {
@@ -135,7 +141,7 @@ struct Quotient {
     const V scale = round(quotient);
     c.put(0, kSecond ? hn::Mul(scale, hn::Set(d, second)) : scale);
     if constexpr (kSecond) c.put(1, scale);
-    const auto ordinary = hn::And(hn::Ge(quotient, hn::Set(d, low)), hn::Lt(quotient, hn::Set(d, high)));
+    const auto ordinary = hn::And(hn::Ge(quotient, hn::Set(d, scale_low)), hn::Lt(quotient, hn::Set(d, scale_high)));
     return flags_of(hn::RebindMask(di, ordinary), hn::Eq(amax, hn::Zero(di)));
   }
   /// element * block scale is exact in float under a second level, so this rounds once.
@@ -149,6 +155,7 @@ struct Quotient {
 
 template <bool kSecond, bool kAway>
 struct QuotientFloat : Quotient<kSecond> {
+  static constexpr bool kDraws = !kAway;
   FloatGrid<kAway> grid;
   std::int32_t min_normal;
   float max;
@@ -159,28 +166,40 @@ struct QuotientFloat : Quotient<kSecond> {
     return this->scaled(r, c0, c1);
   }
   HWY_INLINE VI code(V x, V c0, V, V) const { return grid.code(hn::Div(x, c0), hn::Set(DI(), min_normal)); }
+  HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const {
+    const VI smallest = hn::Set(DI(), min_normal);
+    return this->scaled(grid.random_value(hn::Div(x, c0), smallest, hn::Set(D(), max), word), c0, c1);
+  }
+  HWY_INLINE VI random_code(V x, V c0, V, V, VU word) const {
+    return grid.random_code(hn::Div(x, c0), hn::Set(DI(), min_normal), word);
+  }
 };
 
 template <bool kSecond, bool kAway>
 struct QuotientInteger : Quotient<kSecond> {
+  static constexpr bool kDraws = !kAway;
   IntegerGrid<kAway> grid;
-  explicit QuotientInteger(const BlockPlan& plan) : Quotient<kSecond>(plan), grid(plan.element) {}
+  float least, largest;
+  explicit QuotientInteger(const BlockPlan& plan)
+      : Quotient<kSecond>(plan), grid(plan.element), least(plan.element.q_min), largest(plan.element.q_max) {}
+  HWY_INLINE V unit() const { return hn::Set(D(), grid.kUnit); }
+  HWY_INLINE V low() const { return hn::Set(D(), least); }
+  HWY_INLINE V high() const { return hn::Set(D(), largest); }
   HWY_INLINE V value(V x, V c0, V c1, V) const {
-    const D d;
-    const V r =
-        grid.template value<true>(hn::Div(x, c0), hn::Set(d, grid.kUnit), hn::Set(d, static_cast<float>(grid.q_min)),
-                                  hn::Set(d, static_cast<float>(grid.q_max)));
-    return this->scaled(r, c0, c1);
+    return this->scaled(grid.template value<true>(hn::Div(x, c0), unit(), low(), high()), c0, c1);
   }
-  HWY_INLINE VI code(V x, V c0, V, V) const {
-    const D d;
-    return grid.code(hn::Div(x, c0), hn::Set(d, grid.kUnit), hn::Set(d, static_cast<float>(grid.q_min)),
-                     hn::Set(d, static_cast<float>(grid.q_max)));
+  HWY_INLINE VI code(V x, V c0, V, V) const { return grid.code(hn::Div(x, c0), unit(), low(), high()); }
+  HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const {
+    return this->scaled(grid.random_value(hn::Div(x, c0), unit(), low(), high(), word), c0, c1);
+  }
+  HWY_INLINE VI random_code(V x, V c0, V, V, VU word) const {
+    return grid.random_code(hn::Div(x, c0), unit(), low(), high(), word);
   }
 };
 
 template <bool kSecond>
 struct QuotientCodebook : Quotient<kSecond> {
+  static constexpr bool kDraws = false;
   CodebookGrid grid;
   explicit QuotientCodebook(const BlockPlan& plan) : Quotient<kSecond>(plan), grid(plan.element) {}
   HWY_INLINE V value(V x, V c0, V c1, V) const { return this->scaled(grid.value(hn::Div(x, c0)), c0, c1); }
@@ -190,6 +209,7 @@ struct QuotientCodebook : Quotient<kSecond> {
 /// Integers 0 .. levels under a scale made of the range, offset by a zero point or a minimum.
 template <bool kMinimum, bool kAway>
 struct Shifted {
+  static constexpr bool kDraws = !kAway;
   static constexpr int kConstants = 2;  // scale; zero point or minimum
   static constexpr bool kRange = true;
   float levels, low, high;
@@ -228,22 +248,38 @@ struct Shifted {
                                   hn::Lt(hn::Abs(first), hn::Set(d, high)));
     return flags_of(hn::And(finite, hn::RebindMask(di, in_range)), zeros);
   }
-  /// Code as a float integer.
-  HWY_INLINE V whole(V x, V c0, V c1) const {
-    const D d;
-    const V unit = hn::Set(d, grid.kUnit), last = hn::Set(d, levels);
-    if constexpr (kMinimum) return grid.template value<true>(hn::Div(hn::Sub(x, c1), c0), unit, hn::Zero(d), last);
-    // positions beyond all codes on either side are as good as the nearest of them
-    const V bound = hn::Set(d, 0x1p20f);
-    const V position = hn::Min(hn::Max(hn::Div(x, c0), hn::Neg(bound)), bound);
-    return hn::Min(hn::Max(hn::Add(grid.round(position, unit), c1), hn::Zero(d)), last);
+  /// x in units of the scale, from zero or from the minimum; far positions are as good as the nearest that clamps.
+  HWY_INLINE V position(V x, V c0, V c1) const {
+    const V bound = hn::Set(D(), 0x1p20f);
+    const V p = hn::Div(kMinimum ? hn::Sub(x, c1) : x, c0);
+    return hn::Min(hn::Max(p, hn::Neg(bound)), bound);
   }
-  HWY_INLINE V value(V x, V c0, V c1, V) const {
-    const V q = whole(x, c0, c1);
+  /// Code, as a float, of a rounded position.
+  HWY_INLINE V clamped(V whole, V c1) const {
+    const D d;
+    return hn::Min(hn::Max(kMinimum ? whole : hn::Add(whole, c1), hn::Zero(d)), hn::Set(d, levels));
+  }
+  HWY_INLINE V whole(V x, V c0, V c1) const {
+    return clamped(grid.round(position(x, c0, c1), hn::Set(D(), grid.kUnit)), c1);
+  }
+  HWY_INLINE V random_whole(V x, V c0, V c1, VU word) const {
+    const D d;
+    const V p = position(x, c0, c1),
+            multiple = hn::ConvertTo(d, drawn_multiple(magnitude_bits(p), hn::Set(DI(), 127), word));
+    return clamped(hn::CopySign(multiple, p), c1);
+  }
+  HWY_INLINE V decoded(V q, V c0, V c1) const {
     if constexpr (kMinimum) return hn::Add(hn::Mul(q, c0), c1);
     return hn::Mul(hn::Sub(q, c1), c0);
   }
+  HWY_INLINE V value(V x, V c0, V c1, V) const { return decoded(whole(x, c0, c1), c0, c1); }
   HWY_INLINE VI code(V x, V c0, V c1, V) const { return hn::ConvertTo(DI(), whole(x, c0, c1)); }
+  HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const {
+    return decoded(random_whole(x, c0, c1, word), c0, c1);
+  }
+  HWY_INLINE VI random_code(V x, V c0, V c1, V, VU word) const {
+    return hn::ConvertTo(DI(), random_whole(x, c0, c1, word));
+  }
   HWY_INLINE VI scale_code(V c0, V, V) const { return round.code(c0); }
   HWY_INLINE VI zero_code(V, V c1, V) const { return kMinimum ? round_zero.code(c1) : hn::ConvertTo(DI(), c1); }
 };

@@ -14,6 +14,7 @@
 
 #include "formats/kernels/reduce-inl.h"
 #include "formats/kernels/scaler-inl.h"
+#include "formats/kernels/sink-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
@@ -102,50 +103,61 @@ HWY_INLINE V constant(const Strip& s, int k, std::size_t b) {
                                    : hn::Zero(D());
 }
 
-template <bool kStream>
-HWY_INLINE void put(V v, float* y) {
-  if constexpr (kStream)
-    hn::Stream(v, D(), y);
-  else
-    hn::StoreU(v, D(), y);
-}
-
-template <bool kStream>
-HWY_INLINE void fill_zero(float* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; i += hn::Lanes(D())) put<kStream>(hn::Zero(D()), y + i);
-}
-
-template <bool kStream, int kVectors, class Quantizer>
-HWY_INLINE void quantize_strip_of(const Quantizer q, const BlockPlan& plan, const float* x, float* y,
-                                  std::size_t blocks, std::uint64_t index, std::size_t ahead) {
+/// Values of one block, from its constants.
+template <bool kRandom, int kVectors, class Quantizer, class Sink>
+HWY_INLINE void quantize_block(const Quantizer q, const Strip& s, std::size_t b, const float* x, Sink sink,
+                               std::size_t any_group, const std::uint32_t* word, std::size_t ahead) {
   const D d;
-  const std::size_t lanes = hn::Lanes(d), group = kVectors == 0 ? plan.group : kVectors * lanes;
-  Strip s;
-  const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
-  for (std::size_t b = 0; b < blocks; ++b, x += group, y += group) {
-    if (HWY_UNLIKELY(!ordinary && s.flags[b] != kOrdinary)) {
-      if (s.flags[b] == kZero)
-        fill_zero<kStream>(y, group);
-      else
-        reference_group(plan, x, y, group, index + b * group);
-      continue;
-    }
-    const V c0 = constant<Quantizer>(s, 0, b), c1 = constant<Quantizer>(s, 1, b), c2 = constant<Quantizer>(s, 2, b);
-    for (std::size_t i = 0; i < group; i += lanes) {
-      hwy::Prefetch(x + i + ahead);
-      put<kStream>(q.value(hn::LoadU(d, x + i), c0, c1, c2), y + i);
-    }
+  const std::size_t lanes = hn::Lanes(d), group = kVectors == 0 ? any_group : kVectors * lanes;
+  const V c0 = constant<Quantizer>(s, 0, b), c1 = constant<Quantizer>(s, 1, b), c2 = constant<Quantizer>(s, 2, b);
+  for (std::size_t i = 0; i < group; i += lanes) {
+    hwy::Prefetch(x + i + ahead);
+    sink.at(i).template put<kRandom>(q, hn::LoadU(d, x + i), c0, c1, c2, word + (kRandom ? i : 0));
   }
 }
 
+/// Unusual(block): what the reference does with block number `block` of the strip.
+template <bool kRandom, int kVectors, class Quantizer, class Sink, class Unusual>
+HWY_INLINE void strip_of(const Quantizer q, const BlockPlan& plan, const float* x, Sink sink, std::size_t blocks,
+                         std::uint64_t index, std::size_t ahead, Strip& s, const Unusual& unusual) {
+  const std::size_t lanes = hn::Lanes(D()), group = kVectors == 0 ? plan.group : kVectors * lanes;
+  const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
+  Words words;
+  if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, index, blocks * group, words);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    if (HWY_UNLIKELY(!ordinary && s.flags[b] != kOrdinary)) {
+      if (s.flags[b] == kZero)
+        sink.at(b * group).zeros(group, plan.zero_code);
+      else
+        unusual(b);
+      continue;
+    }
+    const std::uint32_t* word = kRandom ? words.first + b * group : nullptr;
+    quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word, ahead);
+  }
+}
+
+/// As quantize_strip, into any sink.
+template <class Quantizer, class Sink, class Unusual>
+HWY_INLINE void run_strip(const Quantizer q, const BlockPlan& plan, const float* x, Sink sink, std::size_t blocks,
+                          std::uint64_t index, std::size_t ahead, Strip& s, const Unusual& unusual) {
+  if constexpr (Quantizer::kDraws) {
+    if (plan.rounding == Rounding::sr) return strip_of<true, 0>(q, plan, x, sink, blocks, index, ahead, s, unusual);
+  }
+  with_vectors(plan.group / hn::Lanes(D()), [&](auto vectors) HWY_ATTR {
+    strip_of<false, vectors()>(q, plan, x, sink, blocks, index, ahead, s, unusual);
+  });
+}
+
 /// y = quantised x for `blocks` <= strip_blocks(group) blocks; y may be x. `ahead`: values after x + i that are fetched
-/// while value i is at work. `index`: flat index of the first value, for the reference.
+/// while value i is at work. `index`: flat index of the first value, for stochastic rounding.
 template <bool kStream, class Quantizer>
 HWY_INLINE void quantize_strip(const Quantizer q, const BlockPlan& plan, const float* x, float* y, std::size_t blocks,
                                std::uint64_t index, std::size_t ahead = 0) {
-  with_vectors(plan.group / hn::Lanes(D()), [&](auto vectors) HWY_ATTR {
-    quantize_strip_of<kStream, vectors()>(q, plan, x, y, blocks, index, ahead);
-  });
+  Strip s;
+  const std::size_t group = plan.group;
+  run_strip(q, plan, x, ValueSink<kStream>{y}, blocks, index, ahead, s,
+            [&](std::size_t b) { reference_group(plan, x + b * group, y + b * group, group, index + b * group); });
 }
 
 /// Calls use(quantizer) with the quantiser of the plan.
@@ -177,10 +189,13 @@ HWY_INLINE void with_rounding(const BlockPlan& plan, const Use& use) {
   }
 }
 
+/// Nothing on the targets that emulate vectors, which dispatch.cpp never chooses.
 template <class Use>
 HWY_INLINE void with_quantizer(const BlockPlan& plan, const Use& use) {
-  if (plan.rounding == Rounding::rna) return with_rounding<true>(plan, use);
-  return with_rounding<false>(plan, use);
+  if constexpr (!kEmulated) {
+    if (plan.rounding == Rounding::rna) return with_rounding<true>(plan, use);
+    return with_rounding<false>(plan, use);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

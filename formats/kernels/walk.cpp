@@ -11,20 +11,12 @@ namespace lowbit::kernels {
 
 namespace {
 
-/// Outputs of at least this many bytes are stored past the caches: they would not be found there anyway.
-constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
-
-bool aligned(const void* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % 64 == 0;
-}
-
 void quantize_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index) {
-  if (!quantize_measured(plan, measure_group(plan, x, n), x, y, n)) reference_group(plan, x, y, n, index);
+  if (!quantize_measured(plan, measure_group(plan, x, n), x, y, n, index)) reference_group(plan, x, y, n, index);
 }
 
 void quantize_run(const BlockPlan& plan, const GroupRun& run, const float* x, float* y, std::uint64_t first_index) {
-  const std::size_t lanes = lane_count(), strip = lanes * 256;
-  if (run.blocks > 0 && plan.group % lanes == 0 && plan.group <= strip)
+  if (run.blocks > 0 && plan.group % lane_count() == 0 && plan.group <= kMaxBlock)
     return quantize_blocks(plan, x + run.index, y + run.index, run.blocks, first_index + run.index);
   const std::size_t group = run.blocks == 0 ? run.size : plan.group;
   for (std::size_t at = run.index; at < run.index + run.size; at += group)
@@ -41,7 +33,7 @@ void quantize_whole(const BlockPlan& plan, const float* x, float* y, std::size_t
   for (std::size_t p = 1; p < (n + kPieceValues - 1) / kPieceValues; ++p) all = merged(plan, all, parts[p]);
   std::atomic<bool> done{true};
   in_pieces(context.workers, n, kPieceValues, [&](std::size_t first, std::size_t last) {
-    if (!quantize_measured(plan, all, x + first, y + first, last - first)) done = false;
+    if (!quantize_measured(plan, all, x + first, y + first, last - first, context.first_index + first)) done = false;
   });
   if (!done) reference_group(plan, x, y, n, context.first_index);
 }
@@ -73,8 +65,8 @@ float finite_amax(Workers* workers, const float* x, std::size_t n) {
 }
 
 bool plan_for(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context,
-              BlockPlan& plan) {
-  std::optional<float> tensor_scale;
+              BlockPlan& plan, std::optional<float>& tensor_scale) {
+  tensor_scale.reset();
   if (format.second_level != SecondLevel::none) {
     const float amax = context.tensor_amax ? *context.tensor_amax : finite_amax(context.workers, x, layout.size());
     if (!(amax >= 0 && std::isfinite(amax))) return false;  // the reference has the error
@@ -91,7 +83,8 @@ bool fake_quantize(const Format& format, const Layout& layout, const float* x, f
   BlockPlan plan;
   plan.group = groups.group;
   const DefaultRounding state;
-  if (!plan_for(format, layout, x, context, plan)) return false;
+  std::optional<float> tensor_scale;
+  if (!plan_for(format, layout, x, context, plan, tensor_scale)) return false;
   plan.stream = x != y && layout.size() * sizeof(float) >= kStreamBytes && aligned(y) && plan.group % 16 == 0 &&
                 (groups.rows == 1 || groups.length % 16 == 0);
   if (groups.group_count() == 1 && groups.group > kPieceValues) {

@@ -1,0 +1,190 @@
+// Vector kernels of decode for contiguous groups of codes of at most 8 bits.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "formats/kernels/decode.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "formats/code_store.hpp"
+#include "formats/kernels/encode.hpp"
+#include "formats/kernels/pack-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::kernels {
+namespace HWY_NAMESPACE {
+
+HWY_INLINE V canonical(V v) {
+  return hn::IfThenElse(hn::IsNaN(v), float_of(hn::Set(DI(), 0x7fc00000)), v);
+}
+
+/// Any codes of a floating element, also those of NaN and Inf.
+struct FloatDecoder {
+  int sign_bit, drop;
+  std::int32_t max_code, infinity_code, nan_code;
+  float factor;  ///< from the exponents of float to those of the element
+  explicit FloatDecoder(const ElementParams& p)
+      : sign_bit(p.bits - 1),
+        drop(23 - p.mantissa_bits),
+        max_code(p.max_code),
+        infinity_code(p.infinity_code),
+        nan_code(p.negative_zero ? -1 : 1 << (p.bits - 1)),
+        factor(p.decode_factor) {}
+  HWY_INLINE V operator()(VI code) const {
+    const D d;
+    const DI di;
+    const VI sign = hn::And(code, hn::Set(di, 1 << sign_bit));
+    const VI magnitude = hn::Xor(code, sign);
+    const V value = hn::Mul(float_of(hn::ShiftLeftSame(magnitude, drop)), hn::Set(d, factor));
+    const V beyond = float_of(hn::IfThenElse(hn::Eq(magnitude, hn::Set(di, infinity_code)), hn::Set(di, 0x7f800000),
+                                             hn::Set(di, 0x7fc00000)));
+    const auto special = hn::Or(hn::Gt(magnitude, hn::Set(di, max_code)), hn::Eq(code, hn::Set(di, nan_code)));
+    const V v = hn::IfThenElse(hn::RebindMask(d, special), beyond, value);
+    return hn::Or(v, float_of(hn::ShiftLeftSame(sign, 31 - sign_bit)));
+  }
+};
+
+struct IntegerDecoder {
+  int unused;
+  explicit IntegerDecoder(const ElementParams& p) : unused(32 - p.bits) {}
+  HWY_INLINE V operator()(VI code) const {
+    const VI up = hn::ShiftLeftSame(code, unused);
+    return hn::ConvertTo(D(), hn::ShiftRightSame(up, unused));
+  }
+};
+
+struct UnsignedDecoder {
+  std::int32_t mask;
+  explicit UnsignedDecoder(const ElementParams& p) : mask((1 << p.bits) - 1) {}
+  HWY_INLINE V operator()(VI code) const { return hn::ConvertTo(D(), hn::And(code, hn::Set(DI(), mask))); }
+};
+
+/// At most 16 values, by code; others are NaN.
+struct TableDecoder {
+  float table[16];
+  std::int32_t mask;
+  explicit TableDecoder(const ElementParams& p) : mask((1 << p.bits) - 1) { std::copy_n(p.by_code, 16, table); }
+  HWY_INLINE V operator()(VI code) const {
+    const D d;
+    const DI di;
+    const VI at = hn::And(code, hn::Set(di, mask));
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+    return hn::GatherIndex(d, table, at);
+#else
+    if constexpr (HWY_MAX_BYTES == 64) {
+      return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, at));
+    } else if constexpr (HWY_MAX_BYTES == 32) {
+      const auto lane = hn::IndicesFromVec(d, hn::And(at, hn::Set(di, 7)));
+      const V low = hn::TableLookupLanes(hn::LoadU(d, table), lane);
+      const V high = hn::TableLookupLanes(hn::LoadU(d, table + 8), lane);
+      return hn::IfThenElse(hn::RebindMask(d, hn::Gt(at, hn::Set(di, 7))), high, low);
+    } else {
+      return hn::GatherIndex(d, table, at);
+    }
+#endif
+  }
+};
+
+/// Scale and offset of one group as the values need them.
+struct GroupConstants {
+  float scale, offset;
+};
+
+template <Scaler kScaler, class Decoder>
+HWY_INLINE V scaled(const Decoder decoder, VI code, V scale, V offset, float second) {
+  const V v = decoder(code);
+  // a minimum: two roundings; elsewhere the product of element and scale is exact before the second level rounds
+  if constexpr (kScaler == Scaler::minimum) return canonical(hn::Add(hn::Mul(v, scale), offset));
+  if constexpr (kScaler == Scaler::asymmetric) {
+    return canonical(hn::Add(hn::Mul(hn::Sub(v, offset), scale), hn::Zero(D())));
+  }
+  const V block = hn::Mul(v, scale);
+  const V product = kScaler == Scaler::two_level ? hn::Mul(block, hn::Set(D(), second)) : block;
+  // integers have no -0, whatever the scale's sign and wherever the product underflows
+  return canonical(std::is_same_v<Decoder, IntegerDecoder> ? hn::Add(product, hn::Zero(D())) : product);
+}
+
+template <Scaler kScaler, class Decoder>
+HWY_INLINE void decode_group(const Decoder decoder, const BlockPlan& plan, GroupConstants g, const std::uint8_t* codes,
+                             std::size_t n, float* y) {
+  const D d;
+  const DI di;
+  const hn::Rebind<std::uint8_t, D> d8;
+  const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
+  const V scale = hn::Set(d, g.scale), offset = hn::Set(d, g.offset);
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const VI code = hn::PromoteTo(di, hn::LoadU(d8, codes + i));
+    const V v = scaled<kScaler>(decoder, code, scale, offset, plan.second);
+    if (plan.stream)
+      hn::Stream(v, d, y + i);
+    else
+      hn::StoreU(v, d, y + i);
+  }
+  if (whole == n) return;
+  HWY_ALIGN std::uint8_t last[HWY_MAX_BYTES] = {};
+  HWY_ALIGN float out[HWY_MAX_BYTES / 4];
+  std::copy_n(codes + whole, n - whole, last);
+  hn::StoreU(scaled<kScaler>(decoder, hn::PromoteTo(di, hn::LoadU(d8, last)), scale, offset, plan.second), d, out);
+  std::copy_n(out, n - whole, y + whole);
+}
+
+template <Scaler kScaler, class Decoder>
+void decode_all(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y) {
+  constexpr std::size_t kPart = 2048;
+  HWY_ALIGN std::uint8_t buffer[kPart];
+  const Decoder decoder(plan.element);
+  for (std::size_t g = 0; g < groups; ++g) {
+    const std::uint32_t scale = get_code(in.scales + g * static_cast<std::size_t>(in.scale_bytes), in.scale_bytes);
+    const std::uint32_t zero =
+        in.zeros == nullptr ? 0 : get_code(in.zeros + g * static_cast<std::size_t>(in.zero_bytes), in.zero_bytes);
+    const GroupConstants constants{scale_value(plan, scale), offset_value(plan, zero)};
+    for (std::size_t at = 0; at < size; at += kPart) {
+      const std::size_t n = std::min(kPart, size - at), first = g * size + at;
+      const std::uint8_t* codes = in.codes + first;
+      if (in.bits != 8) {
+        unpack_bits(in.bits, in.codes + first * static_cast<std::size_t>(in.bits) / 8, n, buffer);
+        codes = buffer;
+      }
+      decode_group<kScaler>(decoder, plan, constants, codes, n, y + first);
+    }
+  }
+}
+
+template <Scaler kScaler>
+HWY_INLINE void decode_any(const BlockPlan& plan, const SplitParts& in, std::size_t groups, std::size_t size,
+                           float* y) {
+  switch (plan.element.grid) {
+    case Grid::floating:
+      return decode_all<kScaler, FloatDecoder>(plan, in, groups, size, y);
+    case Grid::integer:
+      return decode_all<kScaler, IntegerDecoder>(plan, in, groups, size, y);
+    default:
+      return decode_all<kScaler, TableDecoder>(plan, in, groups, size, y);
+  }
+}
+
+void DecodeGroups(const BlockPlan& plan, const SplitParts& in, std::size_t groups, std::size_t size, float* y) {
+  switch (plan.scaler) {
+    case Scaler::asymmetric:
+      return decode_all<Scaler::asymmetric, UnsignedDecoder>(plan, in, groups, size, y);
+    case Scaler::minimum:
+      return decode_all<Scaler::minimum, UnsignedDecoder>(plan, in, groups, size, y);
+    case Scaler::two_level:
+      return decode_any<Scaler::two_level>(plan, in, groups, size, y);
+    default:
+      return decode_any<Scaler::quotient>(plan, in, groups, size, y);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowbit::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowbit::kernels {
+HWY_EXPORT(DecodeGroups);
+void decode_groups(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y) {
+  HWY_DYNAMIC_DISPATCH(DecodeGroups)(plan, in, groups, size, y);
+}
+}  // namespace lowbit::kernels
+#endif

@@ -1,0 +1,73 @@
+// Words of stochastic rounding: Philox4x32-10 on vectors of counters (random.hpp has the scalar routine and the
+// source).
+#if defined(LOWBIT_KERNELS_RANDOM_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef LOWBIT_KERNELS_RANDOM_INL_H
+#undef LOWBIT_KERNELS_RANDOM_INL_H
+#else
+#define LOWBIT_KERNELS_RANDOM_INL_H
+#endif
+
+#include "formats/kernels/grid-inl.h"
+#include "formats/random.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::kernels {
+namespace HWY_NAMESPACE {
+
+/// Words of up to kValues consecutive values.
+struct Words {
+  static constexpr std::size_t kValues = 512 * HWY_MAX_BYTES / 4 + 2048;
+  /// One batch of the widest target more than is asked for, and the words before the first in its block of four.
+  HWY_ALIGN std::uint32_t room[kValues + 2 * HWY_MAX_BYTES + 4];
+  const std::uint32_t* first;  ///< word of the first value
+};
+
+#if HWY_TARGET == HWY_SCALAR
+
+HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
+  for (std::size_t i = 0; i < n; ++i) w.room[i] = random_word(seed, stream, index + i);
+  w.first = w.room;
+}
+
+#else
+
+/// Low halves of 64-bit lanes hold the 32-bit numbers; what is above them never matters.
+HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
+  const hn::ScalableTag<std::uint64_t> d64;
+  const hn::RepartitionToNarrow<decltype(d64)> d32;
+  using V64 = hn::Vec<decltype(d64)>;
+  const std::size_t lanes = hn::Lanes(d64);
+  const auto product = [&](V64 a, std::uint32_t b)
+                           HWY_ATTR { return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b)); };
+  const V64 low = hn::Set(d64, 0xffffffffu);
+  // lanes 0, 2, 4, ... take the first half of the counters and 1, 3, 5, ... the second, for the interleaved stores
+  // below
+  HWY_ALIGN std::uint64_t order[HWY_MAX_BYTES / 8];
+  for (std::size_t i = 0; i < lanes; ++i) order[i] = i % 2 == 0 ? i / 2 : lanes / 2 + i / 2;
+  V64 counter = hn::Add(hn::Load(d64, order), hn::Set(d64, index / 4));
+  const std::size_t wanted = n + index % 4;
+  for (std::size_t i = 0; i < wanted; i += 4 * lanes, counter = hn::Add(counter, hn::Set(d64, lanes))) {
+    V64 c0 = counter, c1 = hn::ShiftRight<32>(counter);
+    V64 c2 = hn::Set(d64, stream), c3 = hn::Set(d64, stream >> 32);
+    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+      const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
+      c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, k0));
+      c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, k1));
+      c1 = b;
+      c3 = a;
+    }
+    const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
+    const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, w.room + i);
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), d32, w.room + i + 2 * lanes);
+  }
+  w.first = w.room + index % 4;
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowbit::kernels
+HWY_AFTER_NAMESPACE();
+#endif
