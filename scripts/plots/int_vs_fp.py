@@ -7,6 +7,7 @@ Published and independently computed values come from results/reference/int_vs_f
 import numpy as np
 
 from . import int_vs_fp_synthetic as synthetic
+from . import int_vs_fp_tensors as tensors
 from . import style
 from .int_vs_fp_common import KAPPA, PAIR_FORMATS, PAIRS, QSNR, crossing, references, texts
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, RED, hollow
@@ -115,115 +116,13 @@ def measured_crossovers(panel, ds, pair, cases, published, labelled):
     panel.set_xlim({"mx8": (7.2, 8.4), "mx6": (1.8, 2.2), "mx4": (1.5, 2.3), "nv4": (2.05, 2.6)}[pair])
 
 
-# ------------------------------------------------------------------------------------------------------ fig4 and table2
-
-
-def tensor_title(ds):
-    """What the tensors are, for titles."""
-    count = ds.sizes["tensor"]
-    roles = set(ds["role"].values.ravel().astype(int))
-    names = texts(ds["tensor"])
-    minilm = count == 36 and all(n.startswith("encoder.layer.") for n in names)
-    return f"weights of MiniLM ({count} matrices)" if minilm else f"{count} operands{', weights only' if roles == {0} else ''}"
-
-
-def fig4(results):
-    """QSNR against the crest factor on real tensors, one row of panels per operand and rotation."""
-    ds = results.dataset
-    published = references("fig4")
-    roles = ds["role"].isel(transform=0).values.astype(int)
-    blocks = []  # (role, transform) of a row of panels, or (role, None) for an empty one
-    for role in (0, 1, 2):
-        present = bool(np.any(roles % 3 == role))
-        blocks += [(role, "id"), (role, "rhad")] if present else [(role, None)]
-    heights = [1 if transform else 0.28 for _, transform in blocks]
-    fig = style.plt.figure(figsize=(PAGE, 0.75 + 2.0 * sum(heights)))
-    grid = fig.add_gridspec(len(blocks), 4, height_ratios=heights)
-    name = {0: "W", 1: "X", 2: "dY"}
-    for row, (role, transform) in enumerate(blocks):
-        if transform is None:
-            style.empty_panel(fig.add_subplot(grid[row, :]), f"{name[role]}: needs captured tensors")
-            continue
-        for column, pair in enumerate(PAIRS):
-            panel = fig.add_subplot(grid[row, column])
-            fig4_panel(panel, ds.isel(tensor=np.flatnonzero(roles % 3 == role)), pair, transform, published)
-            if column == 0:
-                panel.set_ylabel(f"{name[role]}{', rotated' if transform == 'rhad' else ''}\n{QSNR}")
-            if row == 0:
-                panel.set_title(PAIRS[pair])
-            if transform == "rhad":
-                panel.set_xlabel(KAPPA)
-    handles, labels = fig.axes[0].get_legend_handles_labels()
-    style.legend_below(fig, handles, labels, 3)
-    fig.suptitle(tensor_title(ds) + "; rotated: random Hadamard, 32 × 32", fontsize=8)
-    return fig
-
-
-def fig4_panel(panel, ds, pair, transform, published):
-    point = ds.sel(pair=pair, transform=transform)
-    edge = panel.get_yaxis_transform()
-    for kind, colour, marker in (("int", RED, "o"), ("fp", BLUE, "s")):
-        qsnr = point[f"{kind}_qsnr"].values
-        label = kind.upper()
-        panel.plot(point["kappa"], qsnr, marker, color=colour, markersize=3, alpha=0.8, label=f"{label}, one tensor")
-        panel.plot(0.97, qsnr.mean(), marker, color=colour, markersize=6, transform=edge, label=f"{label}, our mean", clip_on=False)
-        value = published[f"{kind}_qsnr_mean[pair={pair},transform={transform}]"]["value"]
-        panel.plot(0.9, value, transform=edge, label=f"{label}, paper's mean (Llama-3.1-8B)", **hollow(colour, marker, 6))
-    wins = 100 * float((point["int_qsnr"] > point["fp_qsnr"]).mean())
-    paper = published[f"int_win_percent[pair={pair},transform={transform}]"]["value"]
-    note = panel.text(0.02, 0.99, f"INT wins {wins:.0f} %\n(paper {paper:g} %)", transform=panel.transAxes, fontsize=7, va="top")
-    note.set_in_layout(False)
-    low, high = panel.get_ylim()
-    panel.set_ylim(low, high + 0.3 * (high - low))
-    left, right = panel.get_xlim()
-    panel.set_xlim(left, right + 0.3 * (right - left))
-    panel.locator_params(axis="x", nbins=3)
-    panel.locator_params(axis="y", nbins=6)
-
-
-def table2(results):
-    """Quantiles of the tensors' crest factors beside the paper's."""
-    ds = results.dataset
-    fig, axes = style.figure(1, 2, PAGE * 0.8, 2.9, gridspec_kw={"width_ratios": (1, 2)})
-    for panel, groups in zip(axes[0], (("channel",), ("32", "16"))):
-        columns = [(group, transform) for group in groups for transform in ("id", "rhad")]
-        for x, (group, transform) in enumerate(columns):
-            table2_column(panel, ds, x, group, transform)
-        name = lambda group: "channel" if group == "channel" else f"g = {group}"
-        panel.set_xticks(range(len(columns)), [name(g) + ("\nrotated" if t == "rhad" else "\n") for g, t in columns])
-        panel.set_xlim(-0.5, len(columns) - 0.5)
-    shown = ds["kappa"].sel(group=["32", "16"])
-    axes[0, 1].set_ylim(min(1.7, float(shown.min()) - 0.1), max(4.5, float(shown.max()) + 0.1))
-    axes[0, 0].set_yscale("log")
-    axes[0, 0].set_yticks([3, 4, 6, 10, 20, 40, 60], ["3", "4", "6", "10", "20", "40", "60"])
-    axes[0, 0].set_yticks([], minor=True)
-    axes[0, 0].set_ylabel(KAPPA + " (mean over blocks)")
-    axes[0, 1].set_title(tensor_title(ds) + "; rotated: random Hadamard, 32 × 32", loc="right")
-    handles = [axes[0, 1].bar(0, 0, color=BLUE, alpha=0.4)] + [axes[0, 1].plot([], [], **hollow(BLACK, m, 5))[0] for m in ("^", "D", "v")]
-    handles.insert(3, axes[0, 1].plot([], [], **hollow(BLACK, "_", 8))[0])
-    style.legend_below(fig, handles, ["ours: range, quartiles, median", "paper: max", "paper: median", "paper: quartiles", "paper: min"], 3)
-    return fig
-
-
-def table2_column(panel, ds, x, group, transform):
-    """One box of ours and the paper's five numbers beside it."""
-    statistics = {"min": "v", "q1": "_", "median": "D", "q3": "_", "max": "^"}
-    kappa = ds["kappa"].sel(transform=transform, group=group).values
-    low, q1, median, q3, high = np.quantile(kappa, (0, 0.25, 0.5, 0.75, 1))
-    colour = BLUE if transform == "id" else GREEN
-    panel.plot([x - 0.18] * 2, [low, high], "-", color=colour, linewidth=1)
-    panel.bar(x - 0.18, q3 - q1, 0.24, q1, color=colour, alpha=0.4, linewidth=0)
-    panel.plot([x - 0.3, x - 0.06], [median] * 2, "-", color=colour, linewidth=1)
-    for statistic, marker in statistics.items():
-        value = references("table2")[f"kappa[transform={transform},group={group},statistic={statistic}]"]["value"]
-        panel.plot(x + 0.18, value, **hollow(BLACK, marker, 5 if marker != "_" else 9))
-
-
 FIGURES = {
     "fig3": fig3,
     "fig3_measured": fig3_measured,
-    "fig4": fig4,
-    "table2": table2,
+    "fig4": tensors.fig4,
+    "fig4_layers": tensors.fig4_layers,
+    "table2": tensors.table2,
+    "kl": tensors.kl,
     "gaussian": synthetic.gaussian,
     "gaussian_crest": synthetic.gaussian_crest,
     "scale_rules": synthetic.scale_rules,

@@ -147,8 +147,7 @@ void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp
   const ConstRows dout = g.dout.slice(tile.row, tile.rows);
   const float* q = g.call.q.row(tile.row) + g.head * d;
   for (std::size_t i = 0; i < tile.rows; ++i) {
-    const float factor = static_cast<float>(inverse(tile.sum[i]));
-    for (std::size_t j = 0; j < width; ++j) tile.weight[i * width + j] *= factor;
+    scale_values(tile.weight.data() + i * width, static_cast<float>(inverse(tile.sum[i])), width);
   }
   cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, dout.data, size(dout.stride),
               1, g.dv.view().row(tile.span.first), k);
@@ -157,7 +156,7 @@ void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* p = tile.weight.data() + i * width;
     const float mean = static_cast<float>(dot(p, dp.data() + i * width, width));
-    for (std::size_t j = 0; j < width; ++j) p[j] *= (dp[i * width + j] - mean) * g.call.shape.scale;
+    softmax_row_backward(p, dp.data() + i * width, mean, g.call.shape.scale, width);
   }
   const Rows dq = g.dq.slice(tile.row, tile.rows);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, n, 1, tile.weight.data(), n, g.kv.k.row(tile.span.first),

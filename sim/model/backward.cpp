@@ -40,6 +40,7 @@ class BackwardPass {
   Matrix d_;                        // gradient of the residual stream
   Matrix normalised_, activation_;  // recomputed inputs of linear layers
   Matrix dx_, scratch_, dq_, dk_, dv_, dwide_, dgate_, dup_;
+  Matrix dw_;  // one buffer for all weights: new memory costs as much as the product
 };
 
 BackwardPass::BackwardPass(const Hooks& hooks, const Tape& tape, Threads& threads)
@@ -59,11 +60,11 @@ BackwardPass::BackwardPass(const Hooks& hooks, const Tape& tape, Threads& thread
 
 void BackwardPass::weight_gradient(std::size_t site, ConstRows dy, ConstRows x) {
   if (!hooks_.used(site)) return;
-  Matrix dw(dy.columns, x.columns);
-  multiply_transposed(dy, x, dw, threads_);
+  dw_.resize(dy.columns, x.columns);
+  multiply_transposed(dy, x, dw_, threads_);
   Sequence whole;
-  whole.rows = dw.rows();
-  act(hooks_, site, {whole}, threads_, dw);
+  whole.rows = dw_.rows();
+  act(hooks_, site, {whole}, threads_, dw_);
 }
 
 // What q, k, v (gate, up) read: kept where maps have changed it, else the norm once more.
@@ -105,11 +106,13 @@ void BackwardPass::linear(int index, Linear which, Rows dy, ConstRows input, Row
   multiply_by_weight(dy, w, own, false, threads_);
   act_at(site(LinearPoint::input_gradient), own);
   maps(site(LinearPoint::input), own);
-  for (std::size_t t = 0; t < dx.rows; ++t)
+  for_row_pieces(dx.rows, threads_, [&](std::size_t first, std::size_t count) {
+    const Rows from = own.slice(first, count), to = dx.slice(first, count);
     if (add)
-      add_to(own.row(t), dx.row(t), dx.columns);
+      add_to(from.data, to.data, count * dx.columns);
     else
-      copy_rows(own.slice(t, 1), dx.slice(t, 1));
+      copy_rows(from, to);
+  });
 }
 
 void BackwardPass::head_norm(int index, NormParameter which, ConstRows raw, Rows gradient) {
@@ -191,8 +194,7 @@ double loss_gradient(Rows row, std::int32_t target, double count) {
   }
   const double loss = token_loss(row.data, row.columns, target);
   const double sum = exp_row(row.data, 1, row.columns);
-  const float factor = static_cast<float>(1 / (sum * count));
-  for (std::size_t i = 0; i < row.columns; ++i) row.data[i] *= factor;
+  scale_values(row.data, static_cast<float>(1 / (sum * count)), row.columns);
   row.data[target] -= static_cast<float>(1 / count);
   return loss;
 }

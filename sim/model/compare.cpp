@@ -1,7 +1,9 @@
 #include "sim/model/compare.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "sim/model/loss.hpp"
 #include "sim/model/math.hpp"
@@ -106,6 +108,79 @@ WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed,
     }
     out.push_back(std::move(tokens));
   }
+  return out;
+}
+
+namespace {
+
+// -log softmax(logits)[target].
+double fast_loss(const float* logits, std::int32_t target, const SoftmaxStats& stats) {
+  return static_cast<double>(stats.maximum) + std::log(stats.sum) - static_cast<double>(logits[target]);
+}
+
+ReferenceToken reference_token(const float* logits, std::size_t n, std::int32_t target) {
+  ReferenceToken token;
+  auto top = largest(logits, n, std::min(n, kTopCount));
+  std::sort(top.begin(), top.end(),
+            [&](std::size_t a, std::size_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); });
+  token.count = top.size();
+  for (std::size_t i = 0; i < top.size(); ++i) {
+    token.top[i] = static_cast<std::int32_t>(top[i]);
+    token.logits[i] = logits[top[i]];
+  }
+  token.loss = fast_loss(logits, target, softmax_stats(logits, n));
+  return token;
+}
+
+TokenComparison compare_token(const ReferenceToken& reference, const float* logits, std::size_t n,
+                              std::int32_t target) {
+  TokenComparison out;
+  const SoftmaxStats stats = softmax_stats(logits, n);
+  std::vector<double> p, q;
+  for (std::size_t i = 0; i < reference.count; ++i) {
+    p.push_back(reference.logits[i]);
+    q.push_back(logits[reference.top[i]]);
+  }
+  out.kl_top = small_divergence(p, q);
+  out.kl_full = std::numeric_limits<double>::quiet_NaN();
+  out.reference_loss = reference.loss;
+  out.loss = fast_loss(logits, target, stats);
+  out.delta_p = std::exp(-out.loss) - std::exp(-out.reference_loss);
+  out.same_top = static_cast<std::size_t>(reference.top[0]) == likeliest(logits, n);
+  return out;
+}
+
+// visit(i, logits) for each predicted position, in parallel.
+template <class Visit>
+void for_each_prediction(const Hooks& hooks, std::span<const std::int32_t> window, Threads& threads, Visit visit) {
+  Pass pass(hooks, window, threads);
+  const std::size_t predicted = window.size() - 1;
+  for (std::size_t piece = 0; piece < pass.logits.count(); ++piece) {
+    const std::size_t first = pass.logits.first_row(piece);
+    const Rows rows = pass.logits.compute(piece);
+    if (first >= predicted) break;
+    threads.parallel_for(std::min(rows.rows, predicted - first),
+                         [&](std::size_t i) { visit(first + i, rows.row(i), rows.columns); });
+  }
+}
+
+}  // namespace
+
+ReferenceWindow reference_window(const Hooks& reference, std::span<const std::int32_t> window, Threads& threads) {
+  ReferenceWindow out(window.size() - 1);
+  for_each_prediction(reference, window, threads, [&](std::size_t i, const float* logits, std::size_t n) {
+    out[i] = reference_token(logits, n, window[i + 1]);
+  });
+  return out;
+}
+
+std::vector<TokenComparison> compare_window(const ReferenceWindow& reference, const Hooks& changed,
+                                            std::span<const std::int32_t> window, Threads& threads) {
+  assert(reference.size() + 1 == window.size());
+  std::vector<TokenComparison> out(window.size() - 1);
+  for_each_prediction(changed, window, threads, [&](std::size_t i, const float* logits, std::size_t n) {
+    out[i] = compare_token(reference[i], logits, n, window[i + 1]);
+  });
   return out;
 }
 

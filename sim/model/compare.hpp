@@ -1,5 +1,6 @@
 // A changed model against the model as it is: losses, divergences and agreement token by token, and their summaries.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -32,6 +33,21 @@ WindowComparisons compare_windows(const Hooks& reference, const Hooks& changed,
 /// The losses of one model alone: `loss` is set, everything else is zero.
 WindowComparisons evaluate_windows(const Hooks& hooks, std::span<const std::span<const std::int32_t>> windows,
                                    Threads& threads);
+
+/// What comparisons need of the unquantised model at one predicted position: small enough to be kept for many windows.
+struct ReferenceToken {
+  std::array<std::int32_t, kTopCount> top{};  ///< likeliest first, the lowest number among equals
+  std::array<float, kTopCount> logits{};      ///< of these tokens
+  std::size_t count = 0;                      ///< of them: kTopCount, or the vocabulary
+  double loss = 0;                            ///< -log P(target)
+};
+using ReferenceWindow = std::vector<ReferenceToken>;
+/// One for each token of the window but the first.
+ReferenceWindow reference_window(const Hooks& reference, std::span<const std::int32_t> window, Threads& threads);
+/// As compare_windows, against a kept reference; kl_full is NaN: it needs all logits of the reference. Sums of
+/// exponentials take float32 exponentials (math.hpp): losses agree with compare_windows to 1e-6.
+std::vector<TokenComparison> compare_window(const ReferenceWindow& reference, const Hooks& changed,
+                                            std::span<const std::int32_t> window, Threads& threads);
 
 /// A mean over tokens with the standard error of the window means (absent for fewer than two windows).
 struct Estimate {

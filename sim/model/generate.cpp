@@ -41,13 +41,13 @@ std::vector<std::int32_t> generate(const Hooks& hooks, KvCache& cache, std::span
   std::vector<std::int32_t> tokens(prompt.begin(), prompt.end());
   std::size_t given = 0;  // tokens that the cache has seen
   for (std::size_t step = 0; step < options.max_tokens; ++step) {
-    Step now{step, 0, tokens};
+    const auto unseen = static_cast<std::int64_t>(tokens.size() - given);
+    const Step now{step, cache.next_position() + unseen, tokens};
     const Hooks& own = control->hooks(now, hooks);
     const TokenSpan span{std::span<const std::int32_t>(tokens).subspan(given), &cache};
     const PassResult pass = forward(own, {&span, 1}, threads);
     given = tokens.size();
     Matrix logits = last_logits(own, pass, threads);
-    now.position = cache.next_position();
     if (!control->logits(now, {logits.data(), logits.columns()})) break;
     const std::int32_t token = choose_token({logits.data(), logits.columns()}, options.temperature, rng);
     if (std::find(options.stop_tokens.begin(), options.stop_tokens.end(), token) != options.stop_tokens.end()) break;

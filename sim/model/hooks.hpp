@@ -3,31 +3,39 @@
 // A pass is a fixed list of named tensors (sites.hpp). A hook is attached to every tensor, linear layer or attention
 // whose name matches a glob; what has no hook costs nothing. Hooks are built once and may serve any number of passes.
 //
-//   Hooks plain(model);                                                     // nothing attached: the model as it is
+// clang-format off
+//   Hooks plain(model);                             // nothing attached: the model as it is
 //
-//   hooks.weight("*_proj", [&](const Parameter&, Rows w) { quantise(w); }); // weights, once, along their input
-//   features hooks.replace("*.input", map([&](const Tensor& t, Rows x) { ... }));    // activations: x of one sequence,
-//   in place hooks.replace("*.down_proj.input", hadamard);                           // online rotation along channels
-//   (R4) ... hooks.weight("*.down_proj", fold_hadamard);                             // ... folded into the weight on
-//   the other side hooks.replace("*.o_proj.input", map(dct_along_tokens));                 // x holds all tokens of a
-//   sequence: L x here, hooks.replace("*.o_proj.output", map(inverse_dct));                     // and L^-1 y there
-//   (STaMP) hooks.linear("*.up_proj", std::make_shared<Int8Product>());             // the product itself:
-//   accumulators, LUTs, sparsity
+//   // Weights, once, along their input features.
+//   hooks.weight("*_proj", [&](const Parameter&, Rows w) { quantise(w); });
+//   // Activations: x holds one sequence and is changed in place.
+//   hooks.replace("*.input", map([&](const Tensor& t, Rows x) { quantise(x, t.threads); }));
+//   // A rotation along the channels, online on one side and folded into the weight on the other.
+//   hooks.replace("*.down_proj.input", hadamard);
+//   hooks.weight("*.down_proj", fold_hadamard);
+//   // A transform along the tokens (x holds all tokens of a sequence): L x here, L^-1 y there.
+//   hooks.replace("*.o_proj.input", map(dct_along_tokens));
+//   hooks.replace("*.o_proj.output", map(inverse_dct_along_tokens));
+//   // The product itself: accumulators, lookup tables, sparsity.
+//   hooks.linear("*.up_proj", std::make_shared<Int8Product>());
 //
-//   hooks.observe("*.down_proj.input", [&](const Tensor& t, ConstRows x) { amax[t.site.name].add(x); });  // pass 1
-//   later.replace("*.down_proj.input", static_scale(amax));                                               // pass 2
+//   // Calibration in one pass, use in another; statistics of gradients.
+//   hooks.observe("*.down_proj.input", [&](const Tensor& t, ConstRows x) { amax[t.site.name].add(x); });
+//   later.replace("*.down_proj.input", static_scale(amax));
 //   hooks.observe("*.weight_gradient", [&](const Tensor& t, ConstRows g) { fisher[t.site.name] += squares(g); });
 //
-//   hooks.attention("model.layers.*", std::make_shared<BlockSparse>(0.1));  // gets Q, the cache (or K and V),
-//   positions;
-//                                                                           // returns output, attended pairs and FLOPs
-//   hooks.cache(std::make_shared<Kivi>(2, 128));    // what is stored and how K and V come back: codes, pages, X,
-//   deltas hooks.control(std::make_shared<EarlyExit>(t));  // before each layer: run it, skip it, or stop
+//   // Attention: gets Q, the cache (or K and V) and positions; returns output, attended pairs and FLOPs.
+//   hooks.attention("model.layers.*", std::make_shared<BlockSparse>(0.1));
+//   // What a cache stores and how K and V come back: codes, pages, X instead of K and V, deltas to another layer.
+//   hooks.cache(std::make_shared<Kivi>(2, 128));
+//   // Before each layer: run it, skip it, or stop.
+//   hooks.control(std::make_shared<EarlyExit>(threshold));
 //
-//   for (int step = 0; step < n; ++step)            // generation: any hooks at any step on one cache, so that
-//   precision,
-//     token = next(forward(model, step < 8 ? exact : coarse, {{token, cache}}, ...));   // rank and stopping are the
-//     loop's
+//   // Generation: any hooks at any step on one cache, so that precision, ranks and stopping are the loop's business
+//   // (or a StepControl's, generate.hpp).
+//   for (int step = 0; step < n; ++step)
+//     token = next(forward(step < 8 ? exact : coarse, {{token, cache}}, threads));
+// clang-format on
 //
 // Order. At one tensor, hooks act in the order in which they were attached; an observer attached before a map sees the
 // tensor as it was. Weights are replaced at once, in the order of the calls. A hook is called from one thread, layer by

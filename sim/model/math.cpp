@@ -105,6 +105,14 @@ LOWBIT_CLONES void add_to(const float* x, float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
+LOWBIT_CLONES void scale_values(float* y, float factor, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] *= factor;
+}
+
+LOWBIT_CLONES void softmax_row_backward(float* p, const float* dp, float mean, float scale, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) p[i] *= (dp[i] - mean) * scale;
+}
+
 // NaN never wins a comparison; it comes back through the exponentials of its row.
 LOWBIT_CLONES static float row_maximum(const float* s, std::size_t n) {
   float lane[kLanes];

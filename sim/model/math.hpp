@@ -29,6 +29,12 @@ void silu_product_backward(const float* gate, const float* up, const float* dy, 
 /// y += x.
 void add_to(const float* x, float* y, std::size_t n);
 
+/// y *= factor.
+void scale_values(float* y, float factor, std::size_t n);
+
+/// Gradient of a softmax row: p_i = p_i ((dp_i - mean) scale) with mean = sum p dp.
+void softmax_row_backward(float* p, const float* dp, float mean, float scale, std::size_t n);
+
 /// s_i = e^(scale * s_i - m) with m = max_i scale * s_i, scale >= 0. Returns the sum of the results in double; n > 0. A
 /// row that holds NaN gives NaN.
 double exp_row(float* s, float scale, std::size_t n);

@@ -94,8 +94,7 @@ class Matrix {
 /// target = source, same shape.
 inline void copy_rows(ConstRows source, Rows target) {
   assert(source.rows == target.rows && source.columns == target.columns);
-  for (std::size_t i = 0; i < source.rows; ++i)
-    for (std::size_t c = 0; c < source.columns; ++c) target.row(i)[c] = source.row(i)[c];
+  for (std::size_t i = 0; i < source.rows; ++i) std::copy_n(source.row(i), source.columns, target.row(i));
 }
 
 }  // namespace lowbit::model

@@ -134,8 +134,12 @@ bool describe(const OpenFile& file, const std::string& name, std::uint64_t file_
   return true;
 }
 
-herr_t collect(hid_t, const char* name, const H5O_info_t* info, void* names) {
-  if (info->type == H5O_TYPE_DATASET) static_cast<std::vector<std::string>*>(names)->push_back(name);
+// Every name of a dataset counts: one dataset may be linked under several.
+herr_t collect(hid_t group, const char* name, const H5L_info_t* link, void* names) {
+  if (link->type != H5L_TYPE_HARD) return 0;
+  const Handle object(H5Oopen(group, name, H5P_DEFAULT), H5Oclose);
+  if (!object.good()) return -1;
+  if (H5Iget_type(object) == H5I_DATASET) static_cast<std::vector<std::string>*>(names)->push_back(name);
   return 0;
 }
 
@@ -148,7 +152,7 @@ std::shared_ptr<OpenFile> open_file(const std::string& path) {
 
 std::vector<StoredTensor> list(const std::shared_ptr<OpenFile>& file, std::uint64_t file_size) {
   std::vector<std::string> names;
-  if (H5Ovisit(file->file, H5_INDEX_NAME, H5_ITER_INC, collect, &names) < 0) fail(file->path, "damaged group");
+  if (H5Lvisit(file->file, H5_INDEX_NAME, H5_ITER_INC, collect, &names) < 0) fail(file->path, "damaged group");
   std::vector<StoredTensor> tensors;
   for (const std::string& name : names) {
     StoredTensor tensor;

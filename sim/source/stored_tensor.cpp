@@ -1,6 +1,7 @@
 #include "sim/source/stored_tensor.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "formats/error.hpp"
 #include "sim/source/text.hpp"
@@ -40,6 +41,10 @@ std::vector<T> load(const StoredTensor& tensor) {
                 in_quotes(tensor.dtype_name), accepted_dtypes());
   const std::size_t width = byte_size(tensor.dtype), size = tensor.size();
   std::vector<T> values(size);
+  if (std::is_same_v<T, float> && tensor.dtype == DType::f32 && !tensor.fortran_order) {
+    tensor.read(0, size * width, reinterpret_cast<std::byte*>(values.data()));
+    return values;
+  }
   std::vector<std::byte> bytes(std::min(size, kChunk) * width);
   for (std::size_t first = 0; first < size; first += kChunk) {
     const std::size_t count = std::min(kChunk, size - first);

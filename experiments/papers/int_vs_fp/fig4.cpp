@@ -1,174 +1,216 @@
-// Figure 4 and Table 2 on real tensors: QSNR of the four pairs and crest factors, before and after a random Hadamard
-// rotation of order 32. By default the weights of a small model; captured activations and gradients are read with
-// --tensors.
+// Figure 4 on real tensors: QSNR of the four pairs against their crest factors, before and after a random Hadamard
+// rotation of order 32; fig4_layers: the same by tensor type and by layer, which the paper does not show.
 #include <algorithm>
 #include <cmath>
 
 #include "experiments/core/bootstrap.hpp"
 #include "experiments/papers/int_vs_fp/pairs.hpp"
+#include "experiments/papers/int_vs_fp/pool.hpp"
 #include "experiments/papers/int_vs_fp/real_tensors.hpp"
 #include "experiments/papers/int_vs_fp/reference.hpp"
-#include "experiments/papers/int_vs_fp/tensor_run.hpp"
-#include "sim/metric/crest_factor.hpp"
-#include "sim/transform/transform.hpp"
+#include "experiments/papers/int_vs_fp/tensor_measure.hpp"
 
 namespace lowbit {
 namespace {
 using namespace int_vs_fp;
 
-constexpr std::size_t kRotation = 32;  // the paper rotates every tensor with 32 x 32, NV formats too
-
-std::vector<Operand> make_operands(const Point& p, Rng) {
-  return operands(Selection::of(p));
-}
-
-std::vector<float> make_values(const Point& p, Rng rng) {
-  const auto& operand = operand_of(p.shared<std::vector<Operand>>("operands"), p.text("tensor"));
-  auto x = operand.tensor.load_float();
-  if (p.text("transform") == "rhad") x = rotated(x, operand.layout(), kRotation, rng.word64());
-  return x;
-}
-
 Record compute_fig4(const Point& p, Rng) {
-  const auto& operand = operand_of(p.shared<std::vector<Operand>>("operands"), p.text("tensor"));
-  const auto& x = p.shared<std::vector<float>>("values");
-  const Layout layout = operand.layout();
+  const auto& operand = operand_at(p);
+  const auto& values = p.shared<std::optional<OperandMatrix>>("values");
+  if (!values) return {};
+  const double wide = mean_crest_factor(*values, 32), narrow = mean_crest_factor(*values, 16);
   std::vector<double> integer, floating, kappa;
   for (const auto& pair : kPairs) {
-    integer.push_back(tensor_qsnr(parse_format(paper_format(pair.integer)), layout, x));
-    floating.push_back(tensor_qsnr(parse_format(paper_format(pair.floating)), layout, x));
-    kappa.push_back(crest_factors(layout, x.data(), static_cast<long>(pair.group)).mean);
+    integer.push_back(measured_qsnr(parse_format(paper_format(pair.integer)), *values));
+    floating.push_back(measured_qsnr(parse_format(paper_format(pair.floating)), *values));
+    kappa.push_back(pair.group == 32 ? wide : narrow);
   }
   Record record{{"role", static_cast<double>(operand.role)}};
   return record.set("int_qsnr", integer).set("fp_qsnr", floating).set("kappa", kappa);
 }
 
-Record compute_table2(const Point& p, Rng) {
-  const auto& operand = operand_of(p.shared<std::vector<Operand>>("operands"), p.text("tensor"));
-  const auto& x = p.shared<std::vector<float>>("values");
-  std::vector<double> kappa;
-  for (const long group : {kChannelGroup, 32L, 16L})
-    kappa.push_back(crest_factors(operand.layout(), x.data(), group).mean);
-  return Record{{"role", static_cast<double>(operand.role)}}.set("kappa", kappa);
+/// Views of the results that the rows of figure 4 are made of.
+struct Cloud {
+  const Pool& pool;
+  Clusters of(const char* output, std::string_view pair, const char* transform, Operands operands) const {
+    return pool.values(output, {{"pair", std::string(pair)}, {"transform", transform}}, operands);
+  }
+  /// Integer minus float, dB.
+  Clusters lead(std::string_view pair, const char* transform, Operands operands) const {
+    return difference(of("int_qsnr", pair, transform, operands), of("fp_qsnr", pair, transform, operands));
+  }
+};
+
+bool positive(double value) {
+  return value > 0;
+}
+bool negative(double value) {
+  return value < 0;
 }
 
-/// Crest factor at which the least-squares line of integer - float against kappa is zero.
-double line_crossover(const std::vector<double>& kappa, const std::vector<double>& difference,
-                      std::span<const std::size_t> picks) {
-  double x = 0, y = 0, xx = 0, xy = 0;
-  const auto n = static_cast<double>(picks.size());
-  for (const std::size_t i : picks) {
-    x += kappa[i] / n;
-    y += difference[i] / n;
-    xx += kappa[i] * kappa[i] / n;
-    xy += kappa[i] * difference[i] / n;
+Row crossover_row(const std::string& quantity, const Clusters& kappa, const Clusters& lead, const Pool& pool) {
+  const auto statistic = [&](std::span<const std::size_t> picks) {
+    return line_crossover(flatten(kappa, picks), flatten(lead, picks));
+  };
+  Row row = pooled_row(quantity, lead.size(), statistic, pool);
+  row.note = "root of the least-squares line of NVINT4 - NVFP4 against kappa";
+  return row;
+}
+
+/// The printed averages and win rates of the paper, beside ours over all operands.
+void add_published_rows(const Cloud& cloud, std::vector<Row>& rows) {
+  for (const auto& pair : kPairs) {
+    for (const char* transform : {"id", "rhad"}) {
+      const auto name = [&](const char* quantity) {
+        return fmt::format("{}[pair={},transform={}]", quantity, pair.name, transform);
+      };
+      const auto lead = cloud.lead(pair.name, transform, Operands::six);
+      rows.push_back(
+          pooled_mean(name("int_qsnr_mean"), cloud.of("int_qsnr", pair.name, transform, Operands::six), cloud.pool));
+      rows.push_back(
+          pooled_mean(name("fp_qsnr_mean"), cloud.of("fp_qsnr", pair.name, transform, Operands::six), cloud.pool));
+      rows.push_back(pooled_mean(name("int_win_percent"), percent(lead, positive), cloud.pool));
+    }
   }
-  return x - y * (xx - x * x) / (xy - x * y);
+  rows.push_back(crossover_row("cloud_crossover_kappa[pair=nv4,transform=id]",
+                               cloud.of("kappa", "nv4", "id", Operands::six), cloud.lead("nv4", "id", Operands::six),
+                               cloud.pool));
+}
+
+/// What the paper's Figure 4 lets expect of another model: items 1 to 5, over some of the operands.
+void add_expected_rows(const Cloud& cloud, Operands operands, std::vector<Row>& rows) {
+  const auto name = [&](const char* quantity) {
+    return fmt::format("{}[operands={}]", quantity, kOperandsNames[static_cast<int>(operands)]);
+  };
+  const auto mean = [&](const char* quantity, const Clusters& values) {
+    rows.push_back(pooled_mean(name(quantity), values, cloud.pool));
+  };
+  const auto of = [&](const char* output, const char* pair, const char* transform) {
+    return cloud.of(output, pair, transform, operands);
+  };
+  const auto lead = [&](const char* pair, const char* transform) { return cloud.lead(pair, transform, operands); };
+  const auto reversed = [](Clusters values) {
+    for (auto& own : values)
+      for (double& value : own) value = -value;
+    return values;
+  };
+  const auto mxfp8 = of("fp_qsnr", "mx8", "id");
+  mean("mxfp8_in_range_percent", percent(mxfp8, [](double v) { return v >= 31.2 && v <= 31.9; }));
+  mean("mxfp8_qsnr_mean", mxfp8);
+  mean("mxint8_win_percent", percent(lead("mx8", "id"), positive));
+  mean("mxint8_qsnr_mean", of("int_qsnr", "mx8", "id"));
+  mean("mxfp6_win_percent", percent(lead("mx6", "id"), negative));
+  mean("mxfp4_win_percent", percent(lead("mx4", "id"), negative));
+  mean("mxfp6_lead_db", reversed(lead("mx6", "id")));
+  mean("mxfp4_lead_db", reversed(lead("mx4", "id")));
+  mean("nvint4_lead_db", lead("nv4", "id"));
+  mean("nvint4_win_percent", percent(lead("nv4", "id"), positive));
+  rows.push_back(crossover_row(name("nv_crossover_kappa"), of("kappa", "nv4", "id"), lead("nv4", "id"), cloud.pool));
+  mean("nvint4_win_percent_rotated", percent(lead("nv4", "rhad"), positive));
+  mean("nvint4_lead_db_rotated", lead("nv4", "rhad"));
+  mean("nvfp4_gain_db_by_rotation", difference(of("fp_qsnr", "nv4", "rhad"), of("fp_qsnr", "nv4", "id")));
+  mean("mxint8_qsnr_mean_rotated", of("int_qsnr", "mx8", "rhad"));
+  mean("mxfp6_lead_db_rotated", reversed(lead("mx6", "rhad")));
+  mean("mxfp4_lead_db_rotated", reversed(lead("mx4", "rhad")));
 }
 
 std::vector<Row> fig4_rows(const Results& results) {
+  const Pool pool(results);
+  const Cloud cloud{pool};
   std::vector<Row> rows;
-  for (const auto& pair : kPairs) {
-    for (const char* transform : {"id", "rhad"}) {
-      const Coordinates where{{"pair", std::string(pair.name)}, {"transform", transform}};
-      const auto of = [&](const char* quantity) {
-        return fmt::format("{}[pair={},transform={}]", quantity, pair.name, transform);
-      };
-      const auto integer = results.along("int_qsnr", "tensor", where),
-                 floating = results.along("fp_qsnr", "tensor", where);
-      std::vector<double> wins, difference;
-      for (std::size_t i = 0; i < integer.size(); ++i) {
-        difference.push_back(integer[i] - floating[i]);
-        wins.push_back(integer[i] > floating[i] ? 100 : 0);
-      }
-      rows.push_back(mean_row(of("int_qsnr_mean"), integer, results.rng(of("int"))));
-      rows.push_back(mean_row(of("fp_qsnr_mean"), floating, results.rng(of("fp"))));
-      rows.push_back(mean_row(of("int_win_percent"), wins, results.rng(of("wins"))));
-      if (pair.name != "nv4" || std::string(transform) != "id" || integer.empty()) continue;
-      const auto kappa = results.along("kappa", "tensor", where);
-      std::vector<std::size_t> all(kappa.size());
-      for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-      const auto statistic = [&](std::span<const std::size_t> picks) {
-        return line_crossover(kappa, difference, picks);
-      };
-      Row row = sampled_row(of("cloud_crossover_kappa"), statistic(all),
-                            bootstrap(all.size(), statistic, results.rng("cloud")));
-      row.note = "root of the least-squares line of NVINT4 - NVFP4 against kappa";
-      rows.push_back(row);
-    }
+  add_published_rows(cloud, rows);
+  for (std::size_t role = 0; role < std::size(kRoleNames); ++role)
+    rows.push_back(exact_row(fmt::format("tensors[role={}]", kRoleNames[role]),
+                             static_cast<double>(pool.count(static_cast<Role>(role)))));
+  const Selection selection = Selection::of(results.params());
+  if (!selection.is_sample() && pool.complete()) {
+    add_expected_rows(cloud, Operands::six, rows);
+    add_expected_rows(cloud, Operands::without_weights, rows);
   }
-  std::vector<double> count(std::size(kRoleNames));
-  for (const double role : results.along("role", "tensor", {{"transform", "id"}}))
-    ++count[static_cast<std::size_t>(role)];
-  for (std::size_t role = 0; role < count.size(); ++role) {  // a role without tensors is left to its reference: not run
-    if (count[role] > 0) rows.push_back(exact_row(fmt::format("tensors[role={}]", kRoleNames[role]), count[role]));
-  }
-  return rows;
-}
-
-std::vector<Row> table2_rows(const Results& results) {
-  constexpr std::pair<const char*, double> kQuantiles[] = {
-      {"min", 0}, {"q1", 0.25}, {"median", 0.5}, {"q3", 0.75}, {"max", 1}};
-  std::vector<Row> rows;
-  for (const char* transform : {"id", "rhad"}) {
-    for (const char* group : {"channel", "32", "16"}) {
-      const auto kappa = results.along("kappa", "tensor", {{"transform", transform}, {"group", group}});
-      for (const auto& [name, q] : kQuantiles) {
-        const auto statistic = [&, q = q](std::span<const std::size_t> picks) {
-          std::vector<double> some;
-          for (const std::size_t i : picks) some.push_back(kappa[i]);
-          return quantile(some, q);
-        };
-        const auto where = fmt::format("[transform={},group={},statistic={}]", transform, group, name);
-        Row row =
-            sampled_row("kappa" + where, quantile(kappa, q), bootstrap(kappa.size(), statistic, results.rng(where)));
-        rows.push_back(row);
-        if (where != "[transform=rhad,group=32,statistic=q3]") continue;
-        row.quantity = "kappa_text" + where;
-        rows.push_back(row);
-      }
-    }
-  }
-  return rows;
-}
-
-Experiment on_tensors(Experiment experiment) {
-  return with_tensor_params(std::move(experiment))
-      .axis("tensor", operand_names, "", "operand of a linear layer; ^T: blocked along the other axis")
-      .axis("transform", texts({"id", "rhad"}), "",
-            "rhad: random signs and Hadamard of order 32 along the blocked axis")
-      .draws_vary_with({"tensor"})
-      .shared("operands", {}, make_operands)
-      .shared("values", {"tensor", "transform"}, make_values)
-      .output("role", "1", "0 W, 1 X, 2 dY, 3 W^T, 4 X^T, 5 dY^T")
-      .unavailable_when(sample_missing)
-      .quick("")
-      .cost(1);
+  return with_notes(std::move(rows), selection, references("fig4"));
 }
 
 Experiment fig4() {
   return with_references(
-      on_tensors(Experiment{"int_vs_fp/fig4"})
+      on_tensors(Experiment{"int_vs_fp/fig4"}, 4)
           .paper(kPaper, "Fig. 4", "QSNR of the pairs on real tensors against their crest factor")
           .dim("pair", texts({"mx8", "mx6", "mx4", "nv4"}), "", "integer and float format of one width and scale")
           .output("int_qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor, integer format", {"pair"})
           .output("fp_qsnr", "dB", "the same for the float format", {"pair"})
           .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks of the pair's size", {"pair"})
+          .full("sequences=8")
+          .cost(60)
           .point(compute_fig4)
           .rows(fig4_rows));
 }
 LOWBIT_REGISTER(fig4);
 
-Experiment table2() {
-  return with_references(
-      on_tensors(Experiment{"int_vs_fp/table2"})
-          .paper(kPaper, "Table 2", "Crest factors of real tensors by block size and rotation")
-          .dim("group", texts({"channel", "32", "16"}), "", "values per block; channel: the whole axis")
-          .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks", {"group"})
-          .point(compute_table2)
-          .rows(table2_rows));
+/// Layer and module of "model.layers.3.mlp.up_proj.x^T"; -1 and "" for other names.
+std::pair<int, std::string> place_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (!name.starts_with(kPrefix)) return {-1, ""};
+  const auto dot = name.find('.', kPrefix.size());
+  return {std::stoi(name.substr(kPrefix.size())), name.substr(dot + 1, name.rfind('.') - dot - 1)};
 }
-LOWBIT_REGISTER(table2);
+
+/// Item 7: where weights, activations and gradients lie on the axis of crest factors (blocks of 32, no rotation).
+std::vector<Row> fig4_layers_rows(const Results& results) {
+  const Pool pool(results);
+  std::vector<Row> rows;
+  const Coordinates where{{"pair", "mx8"}, {"transform", "id"}};
+  const auto kappa = [&](const Pool::Filter& keep) { return pool.values("kappa", where, Operands::six, keep); };
+  const Selection selection = Selection::of(results.params());
+  if (selection.is_sample() || !pool.complete()) return with_notes({}, selection, references("fig4_layers"));
+  int last = 0;
+  for (const Value& name : results.coordinates("tensor")) last = std::max(last, place_of(name.text()).first);
+  const auto mean = [&](const std::string& quantity, const Pool::Filter& keep) {
+    rows.push_back(pooled_mean(quantity, kappa(keep), pool));
+  };
+  for (int role = 0; role < 6; ++role)
+    mean(fmt::format("kappa32_mean[role={}]", kRoleNames[role]),
+         [role](const std::string&, Role r) { return r == static_cast<Role>(role); });
+  const auto x_of = [&](const char* module) {
+    return [module](const std::string& n, Role r) { return r == Role::X && place_of(n).second == module; };
+  };
+  for (const char* module : {"self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"})
+    mean(fmt::format("kappa32_mean[role=X,module={}]", module), x_of(module));
+  const int third = (last + 1) / 3;
+  mean("kappa32_mean[role=X,layers=first_third]",
+       [third](const std::string& n, Role r) { return r == Role::X && place_of(n).first < third; });
+  mean("kappa32_mean[role=X,layers=last_third]",
+       [third, last](const std::string& n, Role r) { return r == Role::X && place_of(n).first > last - third; });
+  const Clusters all = kappa({}), roles = pool.values("role", {{"transform", "id"}}, Operands::six);
+  const auto share = [&](std::span<const std::size_t> picks) {
+    const auto values = flatten(all, picks), of = flatten(roles, picks);
+    const double limit = quantile(values, 0.9);
+    double beyond = 0, others = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] <= limit) continue;
+      ++beyond;
+      others += !is_weight(static_cast<Role>(of[i]));
+    }
+    return 100 * others / beyond;
+  };
+  Row tail = pooled_row("tail_percent_without_weights", all.size(), share, pool);
+  tail.note = "of the tenth of the operands with the largest crest factor, the share that are no weights";
+  rows.push_back(tail);
+  return with_notes(std::move(rows), selection, references("fig4_layers"));
+}
+
+Experiment fig4_layers() {
+  return with_references(
+      on_tensors(Experiment{"int_vs_fp/fig4_layers"}, 1)
+          .paper(kPaper, "Fig. 4 (by layer)", "QSNR and crest factors by tensor type and by layer")
+          .dim("pair", texts({"mx8", "mx6", "mx4", "nv4"}), "", "integer and float format of one width and scale")
+          .output("int_qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor, integer format", {"pair"})
+          .output("fp_qsnr", "dB", "the same for the float format", {"pair"})
+          .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks of the pair's size", {"pair"})
+          .full("sequences=8")
+          .cost(20)
+          .point(compute_fig4)
+          .rows(fig4_layers_rows));
+}
+LOWBIT_REGISTER(fig4_layers);
 
 }  // namespace
 }  // namespace lowbit

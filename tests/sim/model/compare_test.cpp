@@ -43,6 +43,31 @@ TEST_CASE("the top divergence keeps the 25 likeliest of the reference and renorm
   CHECK(compare_logits(p.data(), q.data(), 40, 0).kl_top == Approx(kl).epsilon(1e-9));
 }
 
+TEST_CASE("a kept reference gives the comparisons of two models side by side", "[model]") {
+  const Model model = Model::load(family_folder("llama3"), test_threads());
+  const Hooks plain(model);
+  Hooks changed(model);
+  changed.weight("*", [](const Parameter&, Rows w) {
+    for (std::size_t i = 0; i < w.rows * w.columns; ++i) w.data[i] *= i % 3 == 0 ? 1.5f : 0.75f;
+  });
+  std::vector<std::int32_t> window;
+  for (std::int32_t i = 0; i < 40; ++i) window.push_back(i * 37 % 96);
+  const std::span<const std::int32_t> span(window);
+  const auto expected = compare_windows(plain, changed, {&span, 1}, test_threads()).front();
+  const auto reference = reference_window(plain, window, test_threads());
+  const auto kept = compare_window(reference, changed, window, test_threads());
+  REQUIRE(kept.size() == expected.size());
+  REQUIRE(reference.front().count == kTopCount);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    CHECK(kept[i].kl_top == Approx(expected[i].kl_top).epsilon(1e-9));
+    CHECK(kept[i].loss == Approx(expected[i].loss).margin(1e-6));
+    CHECK(kept[i].reference_loss == Approx(expected[i].reference_loss).margin(1e-6));
+    CHECK(kept[i].delta_p == Approx(expected[i].delta_p).margin(1e-6));
+    CHECK(kept[i].same_top == expected[i].same_top);
+    CHECK(std::isnan(kept[i].kl_full));
+  }
+}
+
 TEST_CASE("estimates weigh tokens and take their errors from windows", "[model]") {
   WindowComparisons windows(2);
   for (const double loss : {1.0, 2.0, 3.0}) windows[0].push_back({loss});

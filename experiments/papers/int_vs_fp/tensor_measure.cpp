@@ -1,0 +1,102 @@
+#include "experiments/papers/int_vs_fp/tensor_measure.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/papers/int_vs_fp/tensor_run.hpp"
+#include "sim/metric/crest_factor.hpp"
+#include "sim/model/math.hpp"
+
+namespace lowbit::int_vs_fp {
+namespace {
+
+constexpr std::size_t kRotation = 32;
+
+using SharedSource = std::shared_ptr<const TensorSource>;
+using SharedWindow = std::shared_ptr<const TensorSource::Window>;
+
+SharedSource make_source(const Point& p, Rng) {
+  return std::make_shared<const TensorSource>(Selection::of(p), p.threads());
+}
+
+SharedWindow make_window(const Point& p, Rng) {
+  return p.shared<SharedSource>("source")->window(static_cast<std::size_t>(p.integer("sequence")), p.threads());
+}
+
+std::optional<OperandMatrix> make_values(const Point& p, Rng rng) {
+  const auto& source = *p.shared<SharedSource>("source");
+  auto values = source.load(operand_of(source.operands(), p.text("tensor")),
+                            static_cast<std::size_t>(p.integer("sequence")), *p.shared<SharedWindow>("window"));
+  if (values && p.text("transform") == "rhad")
+    values->x = rotated(values->x, values->layout(), kRotation, rng.word64());
+  return values;
+}
+
+bool is_expectation(const std::string& quantity) {
+  return quantity.find("operands=") != quantity.npos || quantity.starts_with("kappa32_mean") ||
+         quantity.starts_with("tail_percent");
+}
+
+}  // namespace
+
+Experiment on_tensors(Experiment experiment, std::int64_t default_sequences) {
+  return with_tensor_axes(std::move(experiment), default_sequences)
+      .axis("transform", texts({"id", "rhad"}), "",
+            "rhad: random signs and Hadamard of order 32 along the blocked axis")
+      .draws_vary_with({"tensor", "sequence"})
+      .shared("source", {}, make_source)
+      .shared("window", {"sequence"}, make_window)
+      .shared("values", {"sequence", "tensor", "transform"}, make_values)
+      .output("role", "1", "0 W, 1 X, 2 dY, 3 W^T, 4 X^T, 5 dY^T")
+      .quick("tensors=sample");
+}
+
+const Operand& operand_at(const Point& p) {
+  return operand_of(p.shared<SharedSource>("source")->operands(), p.text("tensor"));
+}
+
+double measured_qsnr(const Format& format, const OperandMatrix& values) {
+  std::vector<float> error(values.x.size());
+  fake_quantize(format, values.layout(), values.x.data(), error.data());
+  for (std::size_t i = 0; i < error.size(); ++i) error[i] -= values.x[i];
+  const double signal = model::dot(values.x.data(), values.x.data(), values.x.size());
+  const double noise = model::dot(error.data(), error.data(), error.size());
+  return noise > 0 && signal > 0 ? 10 * std::log10(signal / noise) : std::nan("");
+}
+
+double mean_crest_factor(const OperandMatrix& values, long group) {
+  const std::size_t step = group == kChannelGroup ? values.columns : static_cast<std::size_t>(group);
+  double sum = 0, count = 0;
+  for (std::size_t row = 0; row < values.rows; ++row) {
+    const float* x = values.x.data() + row * values.columns;
+    for (std::size_t first = 0; first < values.columns; first += step) {
+      const std::size_t n = std::min(step, values.columns - first);
+      const double power = model::dot(x + first, x + first, n);
+      if (power == 0) continue;
+      float most = 0;
+      for (std::size_t i = first; i < first + n; ++i) most = std::max(most, std::fabs(x[i]));
+      sum += static_cast<double>(most) / std::sqrt(power / static_cast<double>(n));
+      ++count;
+    }
+  }
+  return sum / count;
+}
+
+std::vector<Row> with_notes(std::vector<Row> rows, const Selection& selection,
+                            const std::vector<Reference>& references) {
+  const std::string what = describe(selection);
+  for (Row& row : rows) row.note += (row.note.empty() ? "" : "; ") + what;
+  for (const Reference& reference : references) {
+    const auto same = [&](const Row& row) { return row.quantity == reference.quantity; };
+    if (!is_expectation(reference.quantity) || std::any_of(rows.begin(), rows.end(), same)) continue;
+    Row row;
+    row.quantity = reference.quantity;
+    row.note =
+        "needs tensors of all layers: scripts/get-model smollm2-135m, then int_vs_fp with --tensors "
+        "model:smollm2-135m (the default once the model is there)";
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+}  // namespace lowbit::int_vs_fp
