@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "formats/code_store.hpp"
+#include "formats/kernels/columns.hpp"
 #include "formats/kernels/encode.hpp"
 #include "formats/kernels/pack-inl.h"
 
@@ -128,16 +129,20 @@ HWY_INLINE void decode_group(const Decoder decoder, const BlockPlan& plan, Group
   std::copy_n(out, n - whole, y + whole);
 }
 
+HWY_INLINE GroupConstants constants_of(const BlockPlan& plan, const SplitParts& in, std::size_t g) {
+  const std::uint32_t scale = get_code(in.scales + g * static_cast<std::size_t>(in.scale_bytes), in.scale_bytes);
+  const std::uint32_t zero =
+      in.zeros == nullptr ? 0 : get_code(in.zeros + g * static_cast<std::size_t>(in.zero_bytes), in.zero_bytes);
+  return {scale_value(plan, scale), offset_value(plan, zero)};
+}
+
 template <Scaler kScaler, class Decoder>
 void decode_all(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y) {
   constexpr std::size_t kPart = 2048;
   HWY_ALIGN std::uint8_t buffer[kPart];
   const Decoder decoder(plan.element);
   for (std::size_t g = 0; g < groups; ++g) {
-    const std::uint32_t scale = get_code(in.scales + g * static_cast<std::size_t>(in.scale_bytes), in.scale_bytes);
-    const std::uint32_t zero =
-        in.zeros == nullptr ? 0 : get_code(in.zeros + g * static_cast<std::size_t>(in.zero_bytes), in.zero_bytes);
-    const GroupConstants constants{scale_value(plan, scale), offset_value(plan, zero)};
+    const GroupConstants constants = constants_of(plan, in, g);
     for (std::size_t at = 0; at < size; at += kPart) {
       const std::size_t n = std::min(kPart, size - at), first = g * size + at;
       const std::uint8_t* codes = in.codes + first;
@@ -146,6 +151,34 @@ void decode_all(const BlockPlan& plan, SplitParts in, std::size_t groups, std::s
         codes = buffer;
       }
       decode_group<kScaler>(decoder, plan, constants, codes, n, y + first);
+    }
+  }
+}
+
+/// Groups side by side, one a lane.
+template <Scaler kScaler, class Decoder>
+void decode_side_by_side(const BlockPlan& plan, const ColumnGroups& g, const SplitParts& in, float* y) {
+  const D d;
+  const DI di;
+  const hn::Rebind<std::uint8_t, D> d8;
+  const std::size_t lanes = hn::Lanes(d);
+  const Decoder decoder(plan.element);
+  HWY_ALIGN float scale[kPanelColumns + HWY_MAX_BYTES / 4] = {}, offset[kPanelColumns + HWY_MAX_BYTES / 4] = {};
+  for (std::size_t k = 0; k < g.columns; ++k) {
+    const GroupConstants c = constants_of(plan, in, k);
+    scale[k] = c.scale, offset[k] = c.offset;
+  }
+  for (std::size_t i = 0; i < g.rows; ++i) {
+    const std::uint8_t* codes = in.codes + i * g.stride;
+    for (std::size_t k = 0; k < g.columns; k += lanes) {
+      const std::size_t n = std::min(lanes, g.columns - k);
+      HWY_ALIGN std::uint8_t last[HWY_MAX_BYTES] = {};
+      HWY_ALIGN float out[HWY_MAX_BYTES / 4];
+      if (n < lanes) std::copy_n(codes + k, n, last);
+      const VI code = hn::PromoteTo(di, hn::LoadU(d8, n < lanes ? last : codes + k));
+      const V v = scaled<kScaler>(decoder, code, hn::Load(d, scale + k), hn::Load(d, offset + k), plan.second);
+      hn::StoreU(v, d, n < lanes ? out : y + i * g.stride + k);
+      if (n < lanes) std::copy_n(out, n, y + i * g.stride + k);
     }
   }
 }
@@ -176,6 +209,31 @@ void DecodeGroups(const BlockPlan& plan, const SplitParts& in, std::size_t group
   }
 }
 
+template <Scaler kScaler>
+HWY_INLINE void decode_any_columns(const BlockPlan& plan, const ColumnGroups& g, const SplitParts& in, float* y) {
+  switch (plan.element.grid) {
+    case Grid::floating:
+      return decode_side_by_side<kScaler, FloatDecoder>(plan, g, in, y);
+    case Grid::integer:
+      return decode_side_by_side<kScaler, IntegerDecoder>(plan, g, in, y);
+    default:
+      return decode_side_by_side<kScaler, TableDecoder>(plan, g, in, y);
+  }
+}
+
+void DecodeColumns(const BlockPlan& plan, const ColumnGroups& g, const SplitParts& in, float* y) {
+  switch (plan.scaler) {
+    case Scaler::asymmetric:
+      return decode_side_by_side<Scaler::asymmetric, UnsignedDecoder>(plan, g, in, y);
+    case Scaler::minimum:
+      return decode_side_by_side<Scaler::minimum, UnsignedDecoder>(plan, g, in, y);
+    case Scaler::two_level:
+      return decode_any_columns<Scaler::two_level>(plan, g, in, y);
+    default:
+      return decode_any_columns<Scaler::quotient>(plan, g, in, y);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lowbit::kernels
 HWY_AFTER_NAMESPACE();
@@ -183,6 +241,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lowbit::kernels {
 HWY_EXPORT(DecodeGroups);
+HWY_EXPORT(DecodeColumns);
+void decode_columns(const BlockPlan& plan, const ColumnGroups& g, SplitParts in, float* y) {
+  HWY_DYNAMIC_DISPATCH(DecodeColumns)(plan, g, in, y);
+}
 void decode_groups(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y) {
   HWY_DYNAMIC_DISPATCH(DecodeGroups)(plan, in, groups, size, y);
 }

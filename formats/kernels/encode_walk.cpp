@@ -5,6 +5,8 @@
 #include "formats/block_quantizer.hpp"
 #include "formats/code_store.hpp"
 #include "formats/group_walk.hpp"
+#include "formats/kernels/plain_cast.hpp"
+#include "formats/kernels/columns_walk.hpp"
 #include "formats/kernels/encode.hpp"
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
@@ -87,37 +89,57 @@ SplitParts sized(const Format& format, const Layout& layout, const GroupRows& g,
           zero_point_bytes(format)};
 }
 
-bool encodes(const Format& format, const GroupRows& g) {
-  return target() != "ref" && format.like.empty() && format.is_block() && g.rows != 0 && format.element->bits <= 8;
+bool encodes(const Format& format) {
+  return target() != "ref" && format.like.empty() && format.is_block() && format.element->bits <= 8;
+}
+
+bool encode_cast(const Format& format, const Layout& layout, const float* x, Quantized& out,
+                 const QuantizeContext& context) {
+  CastPlan plan;
+  if (target() == "ref" || !make_cast(format, context.stream, plan)) return false;
+  const auto width = static_cast<std::size_t>(plan.code_bytes);
+  out.code_bytes = plan.code_bytes;
+  out.codes.resize(layout.size() * width);
+  in_pieces(context.workers, layout.size(), kPieceValues, [&](std::size_t first, std::size_t last) {
+    cast_codes(plan, x + first, out.codes.data() + first * width, last - first, context.first_index + first);
+  });
+  return true;
 }
 
 }  // namespace
 
 bool encode(const Format& format, const Layout& layout, const float* x, Quantized& out,
             const QuantizeContext& context) {
+  if (!format.is_block()) return encode_cast(format, layout, x, out, context);
   const GroupRows g(format, layout);
-  if (!encodes(format, g)) return false;
+  const ColumnGrid columns(format, layout);
+  if (!encodes(format) || (g.rows == 0 && columns.outer == 0)) return false;
   BlockPlan plan;
   plan.group = g.group;
   const DefaultRounding state;
   if (!plan_for(format, layout, x, context, plan, out.tensor_scale)) return false;
   out.code_bytes = 1;
   out.codes.resize(layout.size());
-  out.scales.resize(g.group_count());
-  if (format.zero_point != ZeroPoint::none) out.zero_points.resize(g.group_count());
+  const std::size_t groups = g.rows != 0 ? g.group_count() : columns.group_count();
+  out.scales.resize(groups);
+  if (format.zero_point != ZeroPoint::none) out.zero_points.resize(groups);
   const SplitParts parts{out.codes.data(),
                          8,
                          reinterpret_cast<std::uint8_t*>(out.scales.data()),
                          4,
                          out.zero_points.empty() ? nullptr : reinterpret_cast<std::uint8_t*>(out.zero_points.data()),
                          4};
-  encode_all(plan, g, x, parts, context);
+  if (g.rows != 0)
+    encode_all(plan, g, x, parts, context);
+  else
+    encode_column_tensor(plan, columns, x, parts, context);
   return true;
 }
 
 bool decode(const Quantized& q, float* y) {
   const GroupRows g(q.format, q.layout);
-  if (!encodes(q.format, g) || !small(q.zero_points)) return false;
+  const ColumnGrid columns(q.format, q.layout);
+  if (!encodes(q.format) || (g.rows == 0 && columns.outer == 0) || !small(q.zero_points)) return false;
   BlockPlan plan;
   plan.group = g.group;
   const DefaultRounding state;
@@ -131,14 +153,17 @@ bool decode(const Quantized& q, float* y) {
                              ? nullptr
                              : reinterpret_cast<std::uint8_t*>(const_cast<std::uint32_t*>(q.zero_points.data())),
                          4};
-  decode_all(plan, g, parts, y, nullptr);
+  if (g.rows != 0)
+    decode_all(plan, g, parts, y, nullptr);
+  else
+    decode_column_tensor(plan, columns, parts, y);
   return true;
 }
 
 bool encode_packed(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
                    const QuantizeContext& context) {
   const GroupRows g(format, layout);
-  if (!encodes(format, g)) return false;
+  if (!encodes(format) || g.rows == 0) return false;
   if (!packs(g, layout, format.element->bits)) return false;
   BlockPlan plan;
   plan.group = g.group;
@@ -154,7 +179,7 @@ bool encode_packed(const Format& format, const Layout& layout, const float* x, P
 
 bool decode_packed(const PackedTensor& packed, float* y, Workers* workers) {
   const GroupRows g(packed.format, packed.layout);
-  if (!encodes(packed.format, g) || !packs(g, packed.layout, packed.format.element->bits)) return false;
+  if (!encodes(packed.format) || g.rows == 0 || !packs(g, packed.layout, packed.format.element->bits)) return false;
   BlockPlan plan;
   plan.group = g.group;
   const DefaultRounding state;

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "formats/kernels/plain_cast.hpp"
+#include "formats/kernels/columns_walk.hpp"
 #include "formats/kernels/fake_quantize.hpp"
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
@@ -75,16 +77,36 @@ bool plan_for(const Format& format, const Layout& layout, const float* x, const 
   return make_plan(format, tensor_scale, context.stream, plan);
 }
 
+namespace {
+
+bool fake_cast(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
+  CastPlan plan;
+  if (!make_cast(format, context.stream, plan)) return false;
+  const bool stream = x != y && layout.size() * sizeof(float) >= kStreamBytes && aligned(y);
+  in_pieces(context.workers, layout.size(), kPieceValues, [&](std::size_t first, std::size_t last) {
+    cast_values(plan, x + first, y + first, last - first, context.first_index + first, stream);
+  });
+  return true;
+}
+
+}  // namespace
+
 bool fake_quantize(const Format& format, const Layout& layout, const float* x, float* y,
                    const QuantizeContext& context) {
   if (target() == "ref" || !format.like.empty()) return false;
+  if (!format.is_block()) return fake_cast(format, layout, x, y, context);
   const GroupRows groups(format, layout);
-  if (groups.rows == 0) return false;
+  const ColumnGrid columns(format, layout);
+  if (groups.rows == 0 && columns.outer == 0) return false;
   BlockPlan plan;
   plan.group = groups.group;
   const DefaultRounding state;
   std::optional<float> tensor_scale;
   if (!plan_for(format, layout, x, context, plan, tensor_scale)) return false;
+  if (groups.rows == 0) {
+    quantize_column_tensor(plan, columns, x, y, context);
+    return true;
+  }
   plan.stream = x != y && layout.size() * sizeof(float) >= kStreamBytes && aligned(y) && plan.group % 16 == 0 &&
                 (groups.rows == 1 || groups.length % 16 == 0);
   if (groups.group_count() == 1 && groups.group > kPieceValues) {

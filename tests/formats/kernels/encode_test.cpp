@@ -30,10 +30,10 @@ void check_codes(const std::string& name, const Layout& layout, std::uint64_t st
   if (n < 1024) got = encode(format, layout, x.data(), context);
   CHECK(first_unequal(expected.scales, got.scales) == expected.scales.size());
   CHECK(first_unequal(expected.zero_points, got.zero_points) == expected.zero_points.size());
-  const std::size_t at = first_unequal(expected.codes, got.codes);
+  REQUIRE(expected.code_bytes == got.code_bytes);
+  const std::size_t at = first_unequal(expected.codes, got.codes) / static_cast<std::size_t>(got.code_bytes);
   if (at < n)
-    FAIL("code " << at << ", x = " << x[at] << ": reference " << int{expected.codes[at]} << ", kernel "
-                 << int{got.codes[at]});
+    FAIL("code " << at << ", x = " << x[at] << ": reference " << expected.code(at) << ", kernel " << got.code(at));
   CHECK(expected.tensor_scale == got.tensor_scale);
 
   std::vector<float> values(n), decoded(n, -7.0f);
@@ -80,6 +80,14 @@ TEST_CASE("codes of short and ragged vectors equal the reference's", "[kernels]"
   on_every_target([] {
     for (const char* name : {"mxfp4", "mxint6", "nvfp4", "int4:g32:asym", "mxfp6_e3m2:round=sr", "nf4"})
       for (std::size_t n = 1; n <= 130; ++n) check_codes(name, Layout::vector(n), n, n % 3 == 0);
+  });
+}
+
+TEST_CASE("codes of groups across the contiguous axis and of casts equal the reference's", "[kernels]") {
+  on_every_target([] {
+    for (const std::string& name : twin_formats())
+      for (const Layout& layout : twin_columns(name)) check_codes(name, layout, layout.size() % 7, true);
+    for (const std::string& name : twin_casts()) check_codes(name, Layout::vector(4999), 1, true);
   });
 }
 

@@ -58,9 +58,30 @@ TEST_CASE("block kernels equal the reference at every length and offset", "[kern
   });
 }
 
+TEST_CASE("kernels equal the reference on groups across the contiguous axis", "[kernels]") {
+  on_every_target([] {
+    for (const std::string& name : twin_formats())
+      for (const Layout& layout : twin_columns(name))
+        for (const bool specials : {false, true}) check_twin(name, layout, layout.size() % 7, specials);
+    SpawningWorkers workers(3);
+    check_twin("mxfp4", Layout({1000, 1001}, 0), 1, false, 0, &workers);
+    check_twin("int8:channel:asym:round=sr", Layout({3000, 300}, 0), 1, true, 0, &workers);
+    CHECK(workers.loops > 0);
+  });
+}
+
+TEST_CASE("kernels equal the reference on plain casts", "[kernels]") {
+  on_every_target([] {
+    for (const std::string& name : twin_casts()) {
+      for (const std::size_t n : {4097, 5000}) check_twin(name, Layout::vector(n), n, n == 5000, 3);
+      for (std::size_t n = 1; n <= 70; ++n) check_twin(name, Layout::vector(n), n, n % 3 == 0);
+    }
+  });
+}
+
 TEST_CASE("outputs that are stored past the caches have the same bits", "[kernels]") {
   on_every_target([] {
-    for (const char* name : {"mxfp4:rule=ceil", "nvfp4", "e4m3:tensor"})
+    for (const char* name : {"mxfp4:rule=ceil", "nvfp4", "e4m3:tensor", "bf16"})
       check_twin(name, Layout::vector((std::size_t{2} << 20) + 64), 5, true);
   });
 }

@@ -143,6 +143,28 @@ inline std::vector<Layout> twin_layouts(const std::string& name) {
   return {Layout::vector(8192), Layout::matrix(7, 600)};
 }
 
+/// The same, with groups across the contiguous axis: fewer columns than a panel and more, remainders, short last
+/// groups.
+inline std::vector<Layout> twin_columns(const std::string& name) {
+  if (name.find(":tensor") != std::string::npos) return {};
+  return {Layout({130, 49}, 0), Layout({2, 70, 301}, 1)};
+}
+
+/// Plain casts of every element that kernels round to.
+inline std::vector<std::string> twin_casts() {
+  std::vector<std::string> names;
+  for (const Element& e : elements()) {
+    const bool grid = e.is_integer() || (e.is_float() && e.is_signed && e.bits < 32);
+    if (!grid || e.name.find("_full") != std::string_view::npos) continue;
+    for (const char* round : {"rne", "rna", "sr"})
+      for (const char* overflow : {"sat", "ovf"}) {
+        if (!e.has_nan() && std::string(overflow) == "ovf") continue;
+        names.push_back(std::string(e.name) + ":round=" + round + ":" + overflow);
+      }
+  }
+  return names;
+}
+
 inline bool is_wide(const std::string& name) {
   return name.rfind("nv", 0) != 0;
 }
