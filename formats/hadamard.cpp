@@ -1,8 +1,10 @@
 // Hadamard matrices of order m * 2^k and the transform by them.
 #include <cassert>
 #include <cmath>
+#include <limits>
 #include <vector>
 
+#include "formats/kernels/kernels.hpp"
 #include "formats/primitives.hpp"
 
 namespace lowbit {
@@ -52,15 +54,6 @@ std::vector<int> paley_two(int q) {
   return h;
 }
 
-/// The factor m of an order m * 2^k, 0 if the order does not exist here. The odd part of n decides.
-std::size_t outer_factor(std::size_t n) {
-  if (n == 0) return 0;
-  std::size_t odd = n;
-  while (odd % 2 == 0) odd /= 2;
-  if (odd == 1) return 1;
-  return odd <= 9 && n % 4 == 0 ? 4 * odd : 0;
-}
-
 void butterfly(float* x, std::size_t n) {
   for (std::size_t h = 1; h < n; h *= 2)
     for (std::size_t i = 0; i < n; i += 2 * h)
@@ -95,16 +88,28 @@ const std::vector<int>& hadamard_factor(std::size_t m) {
   return m == 12 ? k12 : m == 20 ? k20 : m == 28 ? k28 : m == 36 ? k36 : k1;
 }
 
+std::size_t hadamard_outer_factor(std::size_t n) {
+  if (n == 0) return 0;
+  std::size_t odd = n;  // the odd part decides
+  while (odd % 2 == 0) odd /= 2;
+  if (odd == 1) return 1;
+  return odd <= 9 && n % 4 == 0 ? 4 * odd : 0;
+}
+
 bool hadamard_order_exists(std::size_t n) {
-  return outer_factor(n) != 0;
+  return hadamard_outer_factor(n) != 0;
+}
+
+float hadamard_norm(std::size_t n) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(n)));
 }
 
 void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse) {
-  const std::size_t m = outer_factor(n);
+  const std::size_t m = hadamard_outer_factor(n);
   assert(m != 0);
   const std::size_t inner = n / m;
   const std::vector<int>& factor = hadamard_factor(m);
-  const float norm = static_cast<float>(1.0 / std::sqrt(static_cast<double>(n)));
+  const float norm = hadamard_norm(n);
   std::vector<float> work(n), product(m == 1 ? 0 : n);
   for (std::size_t block = 0; block < blocks; ++block, x += n, y += n) {
     for (std::size_t i = 0; i < n; ++i) work[i] = signs != nullptr && !inverse ? x[i] * signs[i] : x[i];
@@ -114,7 +119,12 @@ void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, c
     for (std::size_t i = 0; i < n; ++i) y[i] = sums[i] * norm;
     if (signs != nullptr && inverse)
       for (std::size_t i = 0; i < n; ++i) y[i] *= signs[i];
+    for (std::size_t i = 0; i < n; ++i) y[i] = std::isnan(y[i]) ? std::numeric_limits<float>::quiet_NaN() : y[i];
   }
+}
+
+void hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse) {
+  if (!kernels::hadamard(x, y, n, blocks, signs, inverse)) hadamard_ref(x, y, n, blocks, signs, inverse);
 }
 
 }  // namespace lowbit

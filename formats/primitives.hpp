@@ -13,6 +13,10 @@ float amax_ref(const float* x, std::size_t n);
 
 /// Orders N for which had:N exists: N = m * 2^k with m in {1, 12, 20, 28, 36}.
 bool hadamard_order_exists(std::size_t n);
+/// The m of such an order; 0 for others.
+std::size_t hadamard_outer_factor(std::size_t n);
+/// float32(1 / sqrt(n)).
+float hadamard_norm(std::size_t n);
 
 /// The Hadamard matrix of order m in {1, 12, 20, 28, 36}, row-major, entries +-1, H H^T = m I. Paley I with q = 11, 19
 /// (12, 20), Paley II with q = 13, 17 (28, 36; symmetric). Paley, "On orthogonal matrices", J. Math. Phys. 12 (1933).
@@ -23,9 +27,12 @@ const std::vector<int>& hadamard_factor(std::size_t m);
 /// row (strides 1, 2, 4, ...; a + b, a - b), then row c of the result is the sum over r = 0, 1, ..., m - 1 of row r
 /// times H_m[r][c] (a chain of additions and subtractions that starts from +-row 0), then one multiplication by
 /// float32(1/sqrt(N)); all in float32. The inverse takes H_m[c][r]. `signs`: n values +-1 multiplied into x first (into
-/// y last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do. Ashkboos et al., QuaRot,
+/// y last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do; every NaN that comes out is
+/// 0x7FC00000, since which of two NaNs a sum keeps depends on the machine. Ashkboos et al., QuaRot,
 /// arXiv 2404.00456; Dao, fast-hadamard-transform.
 void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
+/// The entry point that everything uses: the kernel, or the reference where there is none. Equal bits.
+void hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
 
 /// n signs of rhad:N:seed=S: +-1 from the top bit of word i of (seed, stream).
 void random_signs(float* signs, std::size_t n, std::uint64_t seed, std::uint64_t stream);

@@ -14,6 +14,7 @@ void force_target(std::string_view name) {
 std::string_view highway_version() { return "none (scalar build)"; }
 DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;
+bool hadamard(const float*, float*, std::size_t, std::size_t, const float*, bool) { return false; }
 float finite_maximum(const float*, std::size_t) { return 0; }  // never called: the target is "ref"
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
 bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }

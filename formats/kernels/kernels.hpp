@@ -52,6 +52,9 @@ bool encode_packed(const Format& format, const Layout& layout, const float* x, P
                    const QuantizeContext& context);
 bool decode_packed(const PackedTensor& packed, float* y, Workers* workers);
 
+/// The kernel's part of lowbit::hadamard: true if y has been written.
+bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
+
 /// finite_amax on the target that runs; only where target() is not "ref".
 float finite_maximum(const float* x, std::size_t n);
 

@@ -21,10 +21,10 @@ class Hadamard : public Transform {
   std::size_t block() const override { return n_; }
   bool size_exists(std::size_t n) const override { return hadamard_order_exists(n); }
   void forward(const float* x, float* y, std::size_t blocks) const override {
-    hadamard_ref(x, y, n_, blocks, signs(), false);
+    hadamard(x, y, n_, blocks, signs(), false);
   }
   void inverse(const float* x, float* y, std::size_t blocks) const override {
-    hadamard_ref(x, y, n_, blocks, signs(), true);
+    hadamard(x, y, n_, blocks, signs(), true);
   }
 
  private:

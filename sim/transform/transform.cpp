@@ -47,11 +47,11 @@ void map_blocks(const Transform& transform, const Layout& layout, const float* x
   const std::size_t length = layout.length(), inner = layout.inner(), block = transform.block();
   check_fits(transform, layout, "the tensor");
   if (layout.size() == 0) return;  // the other extents of a tensor without values may be astronomic
-  if (block == 0 || inner == 1) {
+  if (block == 0) {
     if (y != x) std::copy_n(x, layout.size(), y);
-    if (block > 0) (transform.*map)(y, y, layout.size() / block);
     return;
   }
+  if (inner == 1) return (transform.*map)(x, y, layout.size() / block);
   std::vector<float> column(length);
   for (std::size_t o = 0; o < layout.outer(); ++o)
     for (std::size_t k = 0; k < inner; ++k) {

@@ -3,8 +3,6 @@
 // A loop of our own and not Google Benchmark: limit and case must alternate within each repetition, since the bandwidth
 // of a shared machine wanders by a factor of two within minutes, and the result is the median over ratios of such
 // pairs.
-#include <sched.h>
-
 #include <algorithm>
 #include <memory>
 
@@ -56,19 +54,9 @@ std::vector<Case> all_cases(bool in_place) {
   return cases;
 }
 
-std::size_t processors() {
-  cpu_set_t set;
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::size_t>(CPU_COUNT(&set)) : 1;
-}
-
 std::vector<std::pair<Case, Setting>> cases(const std::string& threads, std::size_t mib, bool quick) {
-  std::vector<std::size_t> counts{1};
-  if (threads != "all")
-    counts = {static_cast<std::size_t>(std::stoul(threads))};
-  else if (processors() > 1)
-    counts.push_back(processors());
   std::vector<std::pair<Case, Setting>> list;
-  for (const std::size_t count : counts) {
+  for (const std::size_t count : thread_counts(threads)) {
     for (const bool in_place : {false, true})
       for (Case& item : all_cases(in_place)) list.push_back({item, {values_of(mib), count, Pages::huge, false}});
     for (Case& item : all_cases(false))

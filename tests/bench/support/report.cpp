@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fnmatch.h>
+#include <sched.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -94,6 +95,14 @@ void print_limits(const std::vector<Tried>& tried) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> thread_counts(const std::string& threads) {
+  if (threads != "all") return {static_cast<std::size_t>(std::stoul(threads))};
+  cpu_set_t set;
+  const int processors = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return processors > 1 ? std::vector<std::size_t>{1, static_cast<std::size_t>(processors)}
+                        : std::vector<std::size_t>{1};
+}
 
 Setting cached_setting(std::size_t threads) {
   return {threads * (l2_bytes() / 2 / 8 / 4096 * 4096), threads, Pages::huge, true};

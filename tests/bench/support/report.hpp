@@ -19,6 +19,9 @@ inline std::size_t values_of(std::size_t mib) {
   return mib << 18;
 }
 
+/// The counts that --threads asks for.
+std::vector<std::size_t> thread_counts(const std::string& threads);
+
 /// The cached setting: x and y of a thread together take half of its L2.
 Setting cached_setting(std::size_t threads);
 

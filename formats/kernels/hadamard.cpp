@@ -1,0 +1,304 @@
+// Vector kernels of the blockwise Walsh-Hadamard transform. Every value is made by the additions of hadamard_ref in
+// their order: a - b is computed as a + (-b), which has the same bits.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "formats/kernels/hadamard.cpp"
+#include <hwy/aligned_allocator.h>
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "formats/kernels/hadamard.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+using DU = hn::RebindToUnsigned<D>;
+using V = hn::Vec<D>;
+constexpr std::size_t kMostLanes = 16;
+
+HWY_INLINE hn::Vec<DU> flip_mask(std::size_t stride) {
+  alignas(64) std::uint32_t bits[kMostLanes];
+  for (std::size_t i = 0; i < kMostLanes; ++i) bits[i] = i & stride ? 0x80000000u : 0;
+  return hn::Load(DU(), bits);
+}
+
+HWY_INLINE hn::Vec<DU> partners(std::size_t stride) {
+  alignas(64) std::uint32_t index[kMostLanes];
+  const std::size_t lanes = hn::Lanes(D());
+  for (std::size_t i = 0; i < kMostLanes; ++i) index[i] = static_cast<std::uint32_t>((i ^ stride) % lanes);
+  return hn::Load(DU(), index);
+}
+
+/// The butterflies inside one vector.
+struct LaneSteps {
+  hn::Vec<DU> flip1, flip2, flip4, flip8, partner4, partner8;
+  LaneSteps()
+      : flip1(flip_mask(1)),
+        flip2(flip_mask(2)),
+        flip4(flip_mask(4)),
+        flip8(flip_mask(8)),
+        partner4(partners(4)),
+        partner8(partners(8)) {}
+
+  static HWY_INLINE V step(V v, V partner, hn::Vec<DU> flip) {
+    const D d;
+    return hn::Add(partner, hn::BitCast(d, hn::Xor(hn::BitCast(DU(), v), flip)));
+  }
+  /// Strides 1, 2, ... below `width`, the smaller of the row and the vector.
+  HWY_INLINE V operator()(V v, [[maybe_unused]] std::size_t width) const {
+#if HWY_TARGET != HWY_SCALAR  // there a vector is one value
+    const D d;
+    if (width > 1) v = step(v, hn::Shuffle2301(v), flip1);
+    if (width > 2) v = step(v, hn::Shuffle1032(v), flip2);
+    if (width > 4) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner4)), flip4);
+    if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner8)), flip8);
+#endif
+    return v;
+  }
+};
+
+HWY_INLINE void butterfly(V& a, V& b) {
+  const V sum = hn::Add(a, b);
+  b = hn::Sub(a, b);
+  a = sum;
+}
+
+/// How a pass reads and writes. kFirst: reads x, multiplies the signs in, does the steps inside vectors. kLast:
+/// multiplies the norm and the signs, makes every NaN the canonical one.
+template <bool kFirst, bool kLast, bool kStream>
+struct Pass {
+  const HadamardPlan& plan;
+  const LaneSteps& steps;
+  std::size_t width;
+  V norm;
+
+  HWY_INLINE V load(const float* x, std::size_t at) const {
+    const D d;
+    V v = hn::LoadU(d, x + at);
+    if constexpr (kFirst) {
+      if (plan.signs_in != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_in + at));
+      v = steps(v, width);
+    }
+    return v;
+  }
+  HWY_INLINE void store(V v, float* y, std::size_t at) const {
+    const D d;
+    if constexpr (kLast) {
+      v = hn::Mul(v, norm);
+      if (plan.signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_out + at));
+      v = hn::IfThenElse(hn::IsNaN(v), hn::BitCast(d, hn::Set(DU(), 0x7fc00000u)), v);
+    }
+    if constexpr (kStream)
+      hn::Stream(v, d, y + at);
+    else
+      hn::StoreU(v, d, y + at);
+  }
+
+  /// 2^kLog vectors that lie h values apart, from value `at` on. (Named, since vectors of some targets have no arrays.)
+  template <int kLog>
+  HWY_INLINE void radix(const float* x, float* y, std::size_t at, std::size_t h) const {
+    V a = load(x, at), b = a, c = a, e = a, f = a, g = a, k = a, l = a;
+    if constexpr (kLog >= 1) b = load(x, at + h);
+    if constexpr (kLog >= 2) c = load(x, at + 2 * h), e = load(x, at + 3 * h);
+    if constexpr (kLog >= 3) {
+      f = load(x, at + 4 * h), g = load(x, at + 5 * h);
+      k = load(x, at + 6 * h), l = load(x, at + 7 * h);
+    }
+    if constexpr (kLog >= 1) butterfly(a, b);
+    if constexpr (kLog >= 2) butterfly(c, e);
+    if constexpr (kLog >= 3) butterfly(f, g), butterfly(k, l);
+    if constexpr (kLog >= 2) butterfly(a, c), butterfly(b, e);
+    if constexpr (kLog >= 3) butterfly(f, k), butterfly(g, l);
+    if constexpr (kLog >= 3) butterfly(a, f), butterfly(b, g), butterfly(c, k), butterfly(e, l);
+    store(a, y, at);
+    if constexpr (kLog >= 1) store(b, y, at + h);
+    if constexpr (kLog >= 2) store(c, y, at + 2 * h), store(e, y, at + 3 * h);
+    if constexpr (kLog >= 3) {
+      store(f, y, at + 4 * h), store(g, y, at + 5 * h);
+      store(k, y, at + 6 * h), store(l, y, at + 7 * h);
+    }
+  }
+
+  /// The strides h, 2 h, ..., 2^(kLog - 1) h of values [begin, end).
+  template <int kLog>
+  HWY_INLINE void sweep(const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
+    const std::size_t lanes = hn::Lanes(D());
+    for (std::size_t i = begin; i < end; i += h << kLog)
+      for (std::size_t j = i; j < i + h; j += lanes) radix<kLog>(x, y, j, h);
+  }
+  HWY_INLINE void operator()(int log, const float* x, float* y, std::size_t begin, std::size_t end,
+                             std::size_t h) const {
+    if (log == 3) return sweep<3>(x, y, begin, end, h);
+    if (log == 2) return sweep<2>(x, y, begin, end, h);
+    if (log == 1) return sweep<1>(x, y, begin, end, h);
+    return sweep<0>(x, y, begin, end, h);
+  }
+};
+
+int log_of(std::size_t power) {
+  int log = 0;
+  while (std::size_t{1} << log < power) ++log;
+  return log;
+}
+
+/// Rows of `inner` values, all of x to y; `last`: y gets the results of the transform.
+template <bool kStream>
+void transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* x, float* work, float* y,
+                    bool last) {
+  const std::size_t lanes = hn::Lanes(D()), inner = plan.inner;
+  const V norm = hn::Set(D(), plan.norm);
+  const Pass<true, false, false> first{plan, steps, lanes, norm};
+  const Pass<false, false, false> middle{plan, steps, lanes, norm};
+  const Pass<false, true, kStream> end{plan, steps, lanes, norm};
+  const Pass<true, true, kStream> only{plan, steps, lanes, norm};
+  int left = log_of(inner / lanes);
+  int log = std::min(left, 3);
+  std::size_t h = lanes;
+  left -= log;
+  if (left == 0 && last) return only(log, x, y, 0, plan.n, h);
+  first(log, x, work, 0, plan.n, h);
+  while (left > 0) {
+    h <<= log;
+    log = std::min(left, 3);
+    left -= log;
+    if (left == 0 && last) return end(log, work, y, 0, plan.n, h);
+    middle(log, work, work, 0, plan.n, h);
+  }
+}
+
+/// y[c, :] = sum over r of +-work[r, :], rows of `inner` values (a multiple of the lanes), columns in fours for speed.
+template <bool kStream>
+void outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& pass, const float* work,
+                   std::size_t inner, float* y) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d), m = plan.m;
+  alignas(64) float rows[2 * 36 * kMostLanes];
+  for (std::size_t i = 0; i < inner; i += lanes) {
+    for (std::size_t r = 0; r < m; ++r) {
+      const V v = hn::LoadU(d, work + r * inner + i);
+      hn::Store(v, d, rows + r * lanes);
+      hn::Store(hn::Neg(v), d, rows + (m + r) * lanes);
+    }
+    for (std::size_t c = 0; c < m; c += 4) {
+      const std::uint32_t* pick = plan.picks.data() + c * m;
+      const auto row = [&](std::size_t column, std::size_t r) {
+        return hn::Load(d, rows + pick[column * m + r] * lanes);
+      };
+      V s0 = row(0, 0), s1 = row(1, 0), s2 = row(2, 0), s3 = row(3, 0);
+      for (std::size_t r = 1; r < m; ++r) {
+        s0 = hn::Add(s0, row(0, r));
+        s1 = hn::Add(s1, row(1, r));
+        s2 = hn::Add(s2, row(2, r));
+        s3 = hn::Add(s3, row(3, r));
+      }
+      pass.store(s0, y, c * inner + i);
+      pass.store(s1, y, (c + 1) * inner + i);
+      pass.store(s2, y, (c + 2) * inner + i);
+      pass.store(s3, y, (c + 3) * inner + i);
+    }
+  }
+}
+
+constexpr std::size_t kAhead = 2048;  // values: 8 KiB
+
+HWY_INLINE void prefetch_block(const float* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; i += 16) hwy::Prefetch(x + kAhead + i);
+}
+
+/// inner >= lanes: vectors lie along the rows.
+template <bool kStream>
+void run_long(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  constexpr std::size_t kInCache = 4096;  // values
+  const bool product = plan.m > 1, apart = product || (kStream && plan.n <= kInCache);
+  const auto scratch = hwy::AllocateAligned<float>(apart ? plan.n : 16);
+  const LaneSteps steps;
+  const Pass<false, true, kStream> end{plan, steps, 0, hn::Set(D(), plan.norm)};
+  for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
+    if (plan.n <= kInCache) prefetch_block(x, plan.n);
+    transform_rows<kStream>(plan, steps, x, apart ? scratch.get() : y, y, !product);
+    if (product) outer_product(plan, end, scratch.get(), plan.inner, y);
+  }
+  if constexpr (kStream) hwy::FlushStream();
+}
+
+/// m = 1, inner < lanes: several blocks in a vector; `blocks` fill whole vectors. Signs repeat.
+void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  const std::size_t lanes = hn::Lanes(D());
+  alignas(64) float in[kMostLanes], out[kMostLanes];
+  HadamardPlan wide = plan;
+  for (std::size_t i = 0; i < kMostLanes; ++i) {
+    if (plan.signs_in != nullptr) in[i] = plan.signs_in[i % plan.n];
+    if (plan.signs_out != nullptr) out[i] = plan.signs_out[i % plan.n];
+  }
+  if (plan.signs_in != nullptr) wide.signs_in = in;
+  if (plan.signs_out != nullptr) wide.signs_out = out;
+  const LaneSteps steps;
+  const Pass<true, true, false> pass{wide, steps, plan.n, hn::Set(D(), plan.norm)};
+  for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0);
+}
+
+/// m > 1, inner < lanes: a vector holds one value of as many blocks as there are lanes.
+void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d), n = plan.n;
+  const auto work = hwy::AllocateAligned<float>(n * lanes);
+  const auto result = hwy::AllocateAligned<float>(n * lanes);
+  HadamardPlan plain = plan;
+  plain.signs_in = plain.signs_out = nullptr;  // multiplied in where values are moved
+  const LaneSteps steps;
+  const V norm = hn::Set(d, plan.norm);
+  const Pass<false, false, false> pass{plain, steps, 0, norm};
+  const Pass<false, true, false> end{plain, steps, 0, norm};
+  for (std::size_t b = 0; b < blocks; b += lanes) {
+    const std::size_t present = std::min(lanes, blocks - b);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t k = 0; k < lanes; ++k) {
+        const float v = k < present ? x[(b + k) * n + i] : 0.0f;
+        work[i * lanes + k] = plan.signs_in != nullptr ? v * plan.signs_in[i] : v;
+      }
+    for (std::size_t h = lanes; h < plan.inner * lanes; h *= 2) pass(1, work.get(), work.get(), 0, n * lanes, h);
+    outer_product(plain, end, work.get(), plan.inner * lanes, result.get());
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t k = 0; k < present; ++k) {
+        const float v = result[i * lanes + k];
+        const bool sign = plan.signs_out != nullptr && v == v;  // NaN stays the canonical one
+        y[(b + k) * n + i] = sign ? v * plan.signs_out[i] : v;
+      }
+  }
+}
+
+void RunHadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  const std::size_t lanes = hn::Lanes(D());
+  if (plan.inner >= lanes)
+    return plan.stream ? run_long<true>(plan, x, y, blocks) : run_long<false>(plan, x, y, blocks);
+  if (plan.m > 1) return run_across(plan, x, y, blocks);
+  const std::size_t whole = blocks * plan.n / lanes * lanes, rest = blocks * plan.n - whole;
+  run_short(plan, x, y, whole / plan.n);
+  if (rest == 0) return;
+  alignas(64) float padded[kMostLanes] = {};
+  std::memcpy(padded, x + whole, rest * sizeof(float));
+  run_short(plan, padded, padded, lanes / plan.n);
+  std::memcpy(y + whole, padded, rest * sizeof(float));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowbit::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowbit::kernels {
+
+HWY_EXPORT(RunHadamard);
+
+void run_hadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  HWY_DYNAMIC_DISPATCH(RunHadamard)(plan, x, y, blocks);
+}
+
+}  // namespace lowbit::kernels
+#endif
