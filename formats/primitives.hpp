@@ -37,8 +37,12 @@ void hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const
 /// n signs of rhad:N:seed=S: +-1 from the top bit of word i of (seed, stream).
 void random_signs(float* signs, std::size_t n, std::uint64_t seed, std::uint64_t stream);
 
-/// Raw moments of x and of the error x - y (y may be nullptr: no error). Sums are kept in 16 virtual lanes (value i
-/// goes to lane i % 16) of double inside chunks of 4096 values, lanes are added pairwise (8, 4, 2, 1), chunks in order.
+/// How all sums here are ordered: 16 virtual lanes of double (value i goes to lane i % 16) inside chunks of 4096 values,
+/// lanes added pairwise (8, 4, 2, 1), chunks in order. Sums over a whole number of chunks can be made apart and added with
+/// add(): the bits are the same. A sum that is NaN is the canonical one.
+inline constexpr std::size_t kSumLanes = 16, kSumChunk = 4096;
+
+/// Raw moments of x and of the error x - y (y may be nullptr: no error).
 struct BlockSums {
   double sum = 0, sum2 = 0, sum3 = 0, sum4 = 0;  ///< of x
   double error2 = 0;                             ///< of (x - y)^2, the difference taken in double
@@ -48,5 +52,31 @@ struct BlockSums {
   void add(const BlockSums& later);  ///< append, in order
 };
 BlockSums block_sums_ref(const float* x, const float* y, std::size_t n);
+/// The entry point that everything uses: the kernel, or the reference where there is none. Equal bits.
+BlockSums block_sums(const float* x, const float* y, std::size_t n);
+
+/// What an error measure needs of x and y: the fields of the same names in BlockSums, and a count.
+struct ErrorSums {
+  double sum2 = 0, error2 = 0;
+  float max_error = 0;
+  std::size_t zeroed = 0;  ///< values that are not 0 and become 0
+  std::size_t count = 0;
+  void add(const ErrorSums& later);  ///< append, in order
+};
+ErrorSums error_sums_ref(const float* x, const float* y, std::size_t n);
+ErrorSums error_sums(const float* x, const float* y, std::size_t n);
+
+/// Sums of (x - mean)^2 and (x - mean)^4, differences in double.
+struct CentralSums {
+  double sum2 = 0, sum4 = 0;
+  void add(const CentralSums& later);  ///< append, in order
+};
+CentralSums central_sums_ref(const float* x, std::size_t n, double mean);
+CentralSums central_sums(const float* x, std::size_t n, double mean);
+
+/// Parts of 16 neighbours: number i gets amax[i] = max |x| (NaN above Inf above numbers) and sum2[i] = sum of x^2 in double,
+/// added pairwise (8, 4, 2, 1); the last part may be shorter. Blocks of 16 k values add the sums of their parts in order.
+void part_maxima_ref(const float* x, std::size_t n, float* amax, double* sum2);
+void part_maxima(const float* x, std::size_t n, float* amax, double* sum2);
 
 }  // namespace lowbit

@@ -1,6 +1,7 @@
 // Stands in for the vector kernels where Highway is missing at build time.
 #include "formats/error.hpp"
 #include "formats/kernels/kernels.hpp"
+#include "formats/kernels/statistics.hpp"
 
 namespace lowbit::kernels {
 
@@ -15,7 +16,12 @@ std::string_view highway_version() { return "none (scalar build)"; }
 DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;
 bool hadamard(const float*, float*, std::size_t, std::size_t, const float*, bool) { return false; }
-float finite_maximum(const float*, std::size_t) { return 0; }  // never called: the target is "ref"
+// never called: the target is "ref"
+BlockSums chunk_sums(const float*, const float*, std::size_t) { return {}; }
+ErrorSums chunk_errors(const float*, const float*, std::size_t) { return {}; }
+CentralSums chunk_central_sums(const float*, std::size_t, double) { return {}; }
+void run_part_maxima(const float*, std::size_t, float*, double*) {}
+float finite_maximum(const float*, std::size_t) { return 0; }
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
 bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }
 bool decode(const Quantized&, float*) { return false; }

@@ -3,14 +3,11 @@
 #include <cmath>
 #include <limits>
 
-#include "formats/primitives.hpp"
-
 namespace lowbit {
 
-QuantisationError quantisation_error(const float* x, const float* y, std::size_t n) {
-  const BlockSums sums = block_sums_ref(x, y, n);
+QuantisationError quantisation_error(const ErrorSums& sums) {
   QuantisationError result;
-  result.mse = sums.error2 / static_cast<double>(n);
+  result.mse = sums.error2 / static_cast<double>(sums.count);
   const bool undefined = std::isnan(sums.error2) || sums.error2 == 0;
   if (undefined)
     result.qsnr_db = sums.error2 == 0 && sums.sum2 > 0 ? std::numeric_limits<double>::infinity()
@@ -18,8 +15,12 @@ QuantisationError quantisation_error(const float* x, const float* y, std::size_t
   else
     result.qsnr_db = 10 * std::log10(sums.sum2 / sums.error2);
   result.max_abs_error = std::isfinite(sums.error2) ? static_cast<double>(sums.max_error) : sums.error2;
-  if (n == 0) result.max_abs_error = std::numeric_limits<double>::quiet_NaN();
+  if (sums.count == 0) result.max_abs_error = std::numeric_limits<double>::quiet_NaN();
   return result;
+}
+
+QuantisationError quantisation_error(const float* x, const float* y, std::size_t n) {
+  return quantisation_error(error_sums(x, y, n));
 }
 
 }  // namespace lowbit

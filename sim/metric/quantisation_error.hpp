@@ -2,6 +2,8 @@
 #pragma once
 #include <cstddef>
 
+#include "formats/primitives.hpp"
+
 namespace lowbit {
 
 struct QuantisationError {
@@ -14,5 +16,7 @@ struct QuantisationError {
 /// or infinite, never a finite number. Differences and sums in double, in the order of formats/primitives.hpp. Source:
 /// "INT v.s. FP", arXiv 2510.25602, eq. 10.
 QuantisationError quantisation_error(const float* x, const float* y, std::size_t n);
+/// The same of sums that were made before.
+QuantisationError quantisation_error(const ErrorSums& sums);
 
 }  // namespace lowbit

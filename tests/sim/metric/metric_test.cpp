@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -97,4 +98,44 @@ TEST_CASE("quantisation error: one ratio of sums, with its infinities", "[metric
   CHECK_FALSE(std::isfinite(quantisation_error(x.data(), infinite.data(), 3).qsnr_db));
   CHECK(std::isnan(quantisation_error(x.data(), undefined.data(), 3).mse));
   CHECK(std::isnan(quantisation_error(infinite.data(), infinite.data(), 3).qsnr_db));
+}
+
+TEST_CASE("quantiles of a sample that is seen twice equal those of the sample that is held", "[metric]") {
+  Rng rng(3, "quantiles");
+  for (const std::size_t n : {0, 1, 2, 3, 4, 5, 97, 5000}) {
+    for (const bool ties : {false, true}) {
+      std::vector<double> sample(n);
+      for (double& v : sample) v = ties ? 1 + static_cast<double>(rng.below(3)) : 1 + std::fabs(rng.normal());
+      if (n > 90) sample[7] = 70000;  // beyond the bins
+      TwicePassedQuantiles first, second;
+      for (std::size_t i = 0; i < n; ++i) (i % 3 ? first : second).count(sample[i]);
+      first.merge_counts(second);
+      first.choose_bins();
+      std::vector<TwicePassedQuantiles::Kept> kept(2);
+      for (std::size_t i = n; i-- > 0;) first.keep(sample[i], kept[i % 2]);
+      const Quantiles a = first.result(kept), b = quantiles(sample);
+      if (n == 0) {
+        CHECK(std::isnan(a.median));
+        continue;
+      }
+      CHECK((a.min == b.min && a.q1 == b.q1 && a.median == b.median && a.q3 == b.q3 && a.max == b.max));
+      std::sort(sample.begin(), sample.end());
+      CHECK((b.min == sample.front() && b.max == sample.back()));
+      if (n % 2) CHECK(b.median == sample[n / 2]);
+    }
+  }
+}
+
+TEST_CASE("crest factors of long blocks are put together from spans", "[metric]") {
+  Rng rng(4, "spans");
+  std::vector<float> x(2 * kPowerSpan + 40);
+  for (float& v : x) v = static_cast<float>(rng.normal());
+  RowParts parts;
+  BlockPower total;
+  for (std::size_t first = 0; first < x.size(); first += kPowerSpan) {
+    const std::size_t n = std::min(kPowerSpan, x.size() - first);
+    parts.make(x.data() + first, n);
+    total.add(parts.block(0, n));
+  }
+  CHECK(total.crest_factor() == crest_factor(x.data(), x.size()));
 }
