@@ -27,9 +27,9 @@ const std::vector<int>& hadamard_factor(std::size_t m);
 /// row (strides 1, 2, 4, ...; a + b, a - b), then row c of the result is the sum over r = 0, 1, ..., m - 1 of row r
 /// times H_m[r][c] (a chain of additions and subtractions that starts from +-row 0), then one multiplication by
 /// float32(1/sqrt(N)); all in float32. The inverse takes H_m[c][r]. `signs`: n values +-1 multiplied into x first (into
-/// y last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do; every NaN that comes out is
-/// 0x7FC00000, since which of two NaNs a sum keeps depends on the machine. Ashkboos et al., QuaRot,
-/// arXiv 2404.00456; Dao, fast-hadamard-transform.
+/// y last for the inverse), or nullptr. NaN and Inf spread through their block as the sums do; every NaN that comes out
+/// is 0x7FC00000, since which of two NaNs a sum keeps depends on the machine. Ashkboos et al., QuaRot, arXiv
+/// 2404.00456; Dao, fast-hadamard-transform.
 void hadamard_ref(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
 /// The entry point that everything uses: the kernel, or the reference where there is none. Equal bits.
 void hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
@@ -37,9 +37,9 @@ void hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const
 /// n signs of rhad:N:seed=S: +-1 from the top bit of word i of (seed, stream).
 void random_signs(float* signs, std::size_t n, std::uint64_t seed, std::uint64_t stream);
 
-/// How all sums here are ordered: 16 virtual lanes of double (value i goes to lane i % 16) inside chunks of 4096 values,
-/// lanes added pairwise (8, 4, 2, 1), chunks in order. Sums over a whole number of chunks can be made apart and added with
-/// add(): the bits are the same. A sum that is NaN is the canonical one.
+/// How all sums here are ordered: 16 virtual lanes of double (value i goes to lane i % 16) inside chunks of 4096
+/// values, lanes added pairwise (8, 4, 2, 1), chunks in order. Sums over a whole number of chunks can be made apart and
+/// added with add(): the bits are the same. A sum that is NaN is the canonical one.
 inline constexpr std::size_t kSumLanes = 16, kSumChunk = 4096;
 
 /// Raw moments of x and of the error x - y (y may be nullptr: no error).
@@ -74,9 +74,15 @@ struct CentralSums {
 CentralSums central_sums_ref(const float* x, std::size_t n, double mean);
 CentralSums central_sums(const float* x, std::size_t n, double mean);
 
-/// Parts of 16 neighbours: number i gets amax[i] = max |x| (NaN above Inf above numbers) and sum2[i] = sum of x^2 in double,
-/// added pairwise (8, 4, 2, 1); the last part may be shorter. Blocks of 16 k values add the sums of their parts in order.
+/// Parts of 16 neighbours: number i gets amax[i] = max |x| (NaN above Inf above numbers) and sum2[i] = sum of x^2 in
+/// double, added pairwise (8, 4, 2, 1); the last part may be shorter. Blocks of 16 k values add the sums of their parts
+/// in order.
 void part_maxima_ref(const float* x, std::size_t n, float* amax, double* sum2);
 void part_maxima(const float* x, std::size_t n, float* amax, double* sum2);
+
+/// How many of n values in groups of `group` (the last may be shorter) are above high[g] or below -low[g] of their
+/// group g.
+std::size_t count_beyond_ref(const float* x, std::size_t n, std::size_t group, const float* high, const float* low);
+std::size_t count_beyond(const float* x, std::size_t n, std::size_t group, const float* high, const float* low);
 
 }  // namespace lowbit

@@ -154,6 +154,12 @@ void part_maxima_ref(const float* x, std::size_t n, float* amax, double* sum2) {
   }
 }
 
+std::size_t count_beyond_ref(const float* x, std::size_t n, std::size_t group, const float* high, const float* low) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) count += x[i] > high[i / group] || x[i] < -low[i / group];
+  return count;
+}
+
 BlockSums block_sums(const float* x, const float* y, std::size_t n) {
   if (!has_kernels()) return block_sums_ref(x, y, n);
   const kernels::DefaultRounding state;
@@ -179,6 +185,12 @@ void part_maxima(const float* x, std::size_t n, float* amax, double* sum2) {
   if (!has_kernels()) return part_maxima_ref(x, n, amax, sum2);
   const kernels::DefaultRounding state;
   kernels::run_part_maxima(x, n, amax, sum2);
+}
+
+std::size_t count_beyond(const float* x, std::size_t n, std::size_t group, const float* high, const float* low) {
+  if (!has_kernels()) return count_beyond_ref(x, n, group, high, low);
+  const kernels::DefaultRounding state;
+  return kernels::run_count_beyond(x, n, group, high, low);
 }
 
 }  // namespace lowbit

@@ -16,11 +16,15 @@ std::string_view highway_version() { return "none (scalar build)"; }
 DefaultRounding::DefaultRounding() : saved_(0) {}
 DefaultRounding::~DefaultRounding() = default;
 bool hadamard(const float*, float*, std::size_t, std::size_t, const float*, bool) { return false; }
+bool rotate_quantize(const Format&, const Layout&, const Rotation&, const float*, float*, const QuantizeContext&) {
+  return false;
+}
 // never called: the target is "ref"
 BlockSums chunk_sums(const float*, const float*, std::size_t) { return {}; }
 ErrorSums chunk_errors(const float*, const float*, std::size_t) { return {}; }
 CentralSums chunk_central_sums(const float*, std::size_t, double) { return {}; }
 void run_part_maxima(const float*, std::size_t, float*, double*) {}
+std::size_t run_count_beyond(const float*, std::size_t, std::size_t, const float*, const float*) { return 0; }
 float finite_maximum(const float*, std::size_t) { return 0; }
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
 bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }

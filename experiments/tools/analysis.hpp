@@ -8,6 +8,7 @@
 #include "formats/block.hpp"
 #include "sim/metric/crest_factor.hpp"
 #include "sim/metric/quantisation_error.hpp"
+#include "sim/source/stored_tensor.hpp"
 #include "sim/tensor.hpp"
 #include "sim/transform/transform.hpp"
 
@@ -54,15 +55,12 @@ struct TensorAnalysis {
   std::vector<TransformAnalysis> transforms;
 };
 
-/// `threads`: how many formats are worked on at a time; results do not depend on it.
-TensorAnalysis analyse(const std::string& name, const Shape& shape, const Layout& layout,
-                       const std::vector<float>& values,
+/// Reads the tensor twice, piece by piece, whatever the number of formats: moments, maxima and crest factors first,
+/// then what needs them. Memory does not grow with the tensor, but for tensors and formats that need all values at
+/// once: stored in Fortran order or in .h5 files, groups of a whole tensor, tiles, like=. `threads`: results do not
+/// depend on it.
+TensorAnalysis analyse(const std::string& name, const StoredTensor& tensor, const Layout& layout,
                        const std::vector<std::shared_ptr<const Transform>>& transforms,
                        const std::vector<Format>& formats, int threads);
-
-/// The fractions of values clipped and zeroed: see FormatRow. `q`: the split form of x, or nothing.
-double clipped_fraction(const Format& format, const std::vector<float>& x, const std::vector<float>& y,
-                        const std::optional<Quantized>& q);
-double zeroed_fraction(const std::vector<float>& x, const std::vector<float>& y);
 
 }  // namespace lowbit

@@ -1,17 +1,21 @@
 // lowbit cast: quantises a tensor and writes the values back, and the codes if asked.
 #include <fmt/format.h>
 
-#include <cstring>
+#include <span>
 
 #include "experiments/tools/codes_file.hpp"
 #include "experiments/tools/npy_output.hpp"
 #include "experiments/tools/output.hpp"
+#include "experiments/tools/stream_cast.hpp"
 #include "experiments/tools/tensor_input.hpp"
+#include "experiments/tools/threads.hpp"
 #include "experiments/tools/verb.hpp"
 #include "formats/error.hpp"
 #include "formats/random.hpp"
 #include "results/store/file_io.hpp"
 #include "sim/metric/quantisation_error.hpp"
+#include "sim/source/npy.hpp"
+#include "sim/source/tensor_source.hpp"
 
 namespace lowbit {
 namespace {
@@ -26,6 +30,7 @@ CommandLine declare() {
   declare_axis(line);
   line.value("transform", "T", "id, had:N or rhad:N:seed=S, along the axis, before quantising", "id");
   line.flag("keep-rotated", "leave the values as they are after the transform; otherwise it is undone");
+  declare_threads(line);
   line.value("name", "NAME",
              "name of the tensor, from which stochastic rounding takes its random stream; "
              "default: the tensor's own, for .npy the file's name without .npy");
@@ -33,10 +38,10 @@ CommandLine declare() {
   return line;
 }
 
-Record summary(const CommandLine& line, const TensorInput& input, const Format& format, const Transform& transform,
-               const std::vector<float>& values) {
-  const QuantisationError error = quantisation_error(input.values.data(), values.data(), values.size());
-  Record record = {{"input", line.text("input")}, {"shape", input.shape},          {"dtype", to_string(input.dtype)},
+Record summary(const CommandLine& line, const StoredTensor& tensor, const Format& format, const Transform& transform,
+               const ErrorSums& sums) {
+  const QuantisationError error = quantisation_error(sums);
+  Record record = {{"input", line.text("input")}, {"shape", tensor.shape},         {"dtype", to_string(tensor.dtype)},
                    {"format", to_string(format)}, {"transform", transform.name()}, {"out", line.text("out")}};
   if (line.given("codes")) record["codes"] = line.text("codes");
   if (line.given("keep-rotated") && transform.block() > 0) return record;  // another domain than the input
@@ -46,31 +51,46 @@ Record summary(const CommandLine& line, const TensorInput& input, const Format& 
   return record;
 }
 
+// Values as they come to their places in the file, complete or not at all.
+ErrorSums write_values(const std::string& path, bool force, const CastJob& job) {
+  store::AtomicFile file(path, force ? store::Overwrite::replace : store::Overwrite::refuse);
+  const std::string header = npy_header(job.tensor.shape, "<f4");
+  file.append(std::as_bytes(std::span(header)));
+  const ErrorSums sums = stream_cast(job, [&](std::size_t first, std::span<const float> values) {
+    file.write_at(header.size() + first * sizeof(float), std::as_bytes(values));
+  });
+  file.commit();
+  return sums;
+}
+
 int run(const Words& words) {
   CommandLine line = declare();
   if (!line.parse(words)) return 0;
   const OutputForm form = output_form(line);
+  const int threads = thread_count(line);
   const Format format = parse_format(line.text("format"));
   const auto transform = parse_transform(line.text("transform"));
   const bool force = line.given("force"), keep = line.given("keep-rotated");
   check_outputs({line.text("out"), line.text("codes")}, force);
-  const TensorInput input = read_tensor(line.text("input"), line.text("axis"));
-  check_fits(*transform, input.layout, input.place);
-  const std::string name = line.given("name") ? line.text("name") : input.name;
+  const StoredTensor tensor = open_tensor(line.text("input"));
+  const Layout layout = layout_along(tensor.shape, line.text("axis"), tensor.place());
+  check_fits(*transform, layout, tensor.place());
+  const std::string name = line.given("name") ? line.text("name") : tensor.name;
   const std::uint64_t stream = stream_of(name);
 
-  std::vector<float> values = quantise_values(format, *transform, input, stream);
-  if (!keep) apply_inverse(*transform, input.layout, values.data(), values.data());
-  if (line.given("codes"))
+  if (line.given("codes")) {  // all codes at once: the file's writer takes whole arrays
+    const TensorInput input = read_tensor(line.text("input"), line.text("axis"));
     write_codes(line.text("codes"),
                 {quantise_codes(format, *transform, input, stream), input.shape, name, transform->name(), keep}, force);
+  }
+  ErrorSums sums;
   try {
-    write_npy(line.text("out"), input.shape, values, force);
+    sums = write_values(line.text("out"), force, {format, *transform, tensor, layout, stream, keep, threads});
   } catch (const Error&) {
     if (line.given("codes") && !force) store::remove_file(line.text("codes"));  // both outputs or none
     throw;
   }
-  print_record(summary(line, input, format, *transform, values), form);
+  print_record(summary(line, tensor, format, *transform, sums), form);
   return 0;
 }
 

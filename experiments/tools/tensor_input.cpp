@@ -50,8 +50,7 @@ std::vector<float> quantise_values(const Format& format, const Transform& transf
   if (rounds_from_double(format, transform, input)) {
     fake_quantize_ref(format, input.layout, input.wide.data(), y.data(), context);
   } else {
-    apply(transform, input.layout, input.values.data(), y.data());
-    fake_quantize(format, input.layout, y.data(), y.data(), context);
+    apply_and_quantise(transform, format, input.layout, false, input.values.data(), y.data(), context);
   }
   return y;
 }

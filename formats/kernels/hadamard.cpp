@@ -2,7 +2,6 @@
 // their order: a - b is computed as a + (-b), which has the same bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "formats/kernels/hadamard.cpp"
-#include <hwy/aligned_allocator.h>
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -216,13 +215,13 @@ template <bool kStream>
 void run_long(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   constexpr std::size_t kInCache = 4096;  // values
   const bool product = plan.m > 1, apart = product || (kStream && plan.n <= kInCache);
-  const auto scratch = hwy::AllocateAligned<float>(apart ? plan.n : 16);
+  float* scratch = apart ? hadamard_scratch(plan.n) : nullptr;
   const LaneSteps steps;
   const Pass<false, true, kStream> end{plan, steps, 0, hn::Set(D(), plan.norm)};
   for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
     if (plan.n <= kInCache) prefetch_block(x, plan.n);
-    transform_rows<kStream>(plan, steps, x, apart ? scratch.get() : y, y, !product);
-    if (product) outer_product(plan, end, scratch.get(), plan.inner, y);
+    transform_rows<kStream>(plan, steps, x, apart ? scratch : y, y, !product);
+    if (product) outer_product(plan, end, scratch, plan.inner, y);
   }
   if constexpr (kStream) hwy::FlushStream();
 }
@@ -247,8 +246,8 @@ void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t b
 void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), n = plan.n;
-  const auto work = hwy::AllocateAligned<float>(n * lanes);
-  const auto result = hwy::AllocateAligned<float>(n * lanes);
+  float* work = hadamard_scratch(2 * n * lanes);
+  float* result = work + n * lanes;
   HadamardPlan plain = plan;
   plain.signs_in = plain.signs_out = nullptr;  // multiplied in where values are moved
   const LaneSteps steps;
@@ -262,8 +261,8 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
         const float v = k < present ? x[(b + k) * n + i] : 0.0f;
         work[i * lanes + k] = plan.signs_in != nullptr ? v * plan.signs_in[i] : v;
       }
-    for (std::size_t h = lanes; h < plan.inner * lanes; h *= 2) pass(1, work.get(), work.get(), 0, n * lanes, h);
-    outer_product(plain, end, work.get(), plan.inner * lanes, result.get());
+    for (std::size_t h = lanes; h < plan.inner * lanes; h *= 2) pass(1, work, work, 0, n * lanes, h);
+    outer_product(plain, end, work, plan.inner * lanes, result);
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t k = 0; k < present; ++k) {
         const float v = result[i * lanes + k];

@@ -17,6 +17,12 @@ struct HadamardPlan {
   bool stream = false;  ///< y is aligned and larger than the caches: store past them
 };
 
+/// The plan of an order that exists; not streaming. `signs` must outlive it.
+HadamardPlan hadamard_plan(std::size_t n, const float* signs, bool inverse);
+
+/// At least n values of this thread, aligned to 64 bytes, good until the next call on this thread.
+float* hadamard_scratch(std::size_t n);
+
 /// Transforms `blocks` blocks; y may be x. Order of operations: hadamard_ref.
 void run_hadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks);
 

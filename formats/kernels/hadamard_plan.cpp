@@ -27,8 +27,7 @@ std::vector<std::uint32_t> make_picks(std::size_t m, bool inverse) {
 
 }  // namespace
 
-bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse) {
-  if (target() == "ref") return false;
+HadamardPlan hadamard_plan(std::size_t n, const float* signs, bool inverse) {
   HadamardPlan plan;
   plan.n = n;
   plan.m = hadamard_outer_factor(n);
@@ -36,6 +35,18 @@ bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const
   plan.norm = hadamard_norm(n);
   (inverse ? plan.signs_out : plan.signs_in) = signs;
   if (plan.m > 1) plan.picks = make_picks(plan.m, inverse);
+  return plan;
+}
+
+float* hadamard_scratch(std::size_t n) {
+  thread_local std::vector<float> room;
+  if (room.size() < n + 16) room.resize(n + 16);
+  return room.data() + (64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
+}
+
+bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse) {
+  if (target() == "ref") return false;
+  HadamardPlan plan = hadamard_plan(n, signs, inverse);
   plan.stream = x != y && n <= kBufferedValues && n % 16 == 0 && n * blocks * sizeof(float) >= kStreamBytes &&
                 reinterpret_cast<std::uintptr_t>(y) % 64 == 0;
   const DefaultRounding state;

@@ -8,6 +8,7 @@
 
 #include "formats/block.hpp"
 #include "formats/packed.hpp"
+#include "formats/rotate.hpp"
 
 namespace lowbit::kernels {
 
@@ -54,6 +55,10 @@ bool decode_packed(const PackedTensor& packed, float* y, Workers* workers);
 
 /// The kernel's part of lowbit::hadamard: true if y has been written.
 bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const float* signs, bool inverse);
+
+/// The kernel's part of lowbit::rotate_quantize: true if y has been written.
+bool rotate_quantize(const Format& format, const Layout& layout, const Rotation& rotation, const float* x, float* y,
+                     const QuantizeContext& context);
 
 /// finite_amax on the target that runs; only where target() is not "ref".
 float finite_maximum(const float* x, std::size_t n);

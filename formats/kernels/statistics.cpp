@@ -182,6 +182,23 @@ void RunPartMaxima(const float* x, std::size_t n, float* amax, double* sum2) {
   });
 }
 
+std::size_t RunCountBeyond(const float* x, std::size_t n, std::size_t group, const float* high, const float* low) {
+  const DW d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t count = 0;
+  for (std::size_t first = 0; first < n; first += group, ++high, ++low) {
+    const std::size_t end = std::min(n, first + group);
+    const auto above = hn::Set(d, *high), below = hn::Set(d, -*low);
+    std::size_t i = first;
+    for (; i + lanes <= end; i += lanes) {
+      const auto v = hn::LoadU(d, x + i);
+      count += hn::CountTrue(d, hn::Or(hn::Gt(v, above), hn::Lt(v, below)));
+    }
+    for (; i < end; ++i) count += x[i] > *high || x[i] < -*low;
+  }
+  return count;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lowbit::kernels
 HWY_AFTER_NAMESPACE();
@@ -193,6 +210,7 @@ HWY_EXPORT(ChunkSums);
 HWY_EXPORT(ChunkErrors);
 HWY_EXPORT(ChunkCentralSums);
 HWY_EXPORT(RunPartMaxima);
+HWY_EXPORT(RunCountBeyond);
 
 BlockSums chunk_sums(const float* x, const float* y, std::size_t n) {
   return HWY_DYNAMIC_DISPATCH(ChunkSums)(x, y, n);
@@ -205,6 +223,10 @@ CentralSums chunk_central_sums(const float* x, std::size_t n, double mean) {
 }
 void run_part_maxima(const float* x, std::size_t n, float* amax, double* sum2) {
   HWY_DYNAMIC_DISPATCH(RunPartMaxima)(x, n, amax, sum2);
+}
+
+std::size_t run_count_beyond(const float* x, std::size_t n, std::size_t group, const float* high, const float* low) {
+  return HWY_DYNAMIC_DISPATCH(RunCountBeyond)(x, n, group, high, low);
 }
 
 }  // namespace lowbit::kernels

@@ -82,37 +82,69 @@ void remove_file(const std::string& path) noexcept {
   ::unlink(path.c_str());
 }
 
-void write_atomically(const std::string& path, std::span<const std::byte> bytes, Overwrite overwrite) {
+AtomicFile::AtomicFile(const std::string& path, Overwrite overwrite) : path_(path), overwrite_(overwrite) {
   const std::filesystem::path target(path);
-  const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
-  make_folders(folder);
+  folder_ = target.has_parent_path() ? target.parent_path().string() : ".";
+  make_folders(folder_);
   std::error_code ignored;
   if (std::filesystem::is_directory(target, ignored))
     throw_error(ExitCode::cannot_create, "'{}' is a folder; the path of a file is expected", path);
   if (overwrite == Overwrite::refuse && std::filesystem::exists(target, ignored))
     throw_error(ExitCode::cannot_create, "'{}' exists and is not replaced unasked", path);
+  temporary_ = fmt::format("{}/.{}.{}.tmp", folder_, target.filename().string(), attempt_name());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw_error(ExitCode::cannot_create, "'{}' cannot be created: {}", path, std::strerror(errno));
+}
 
-  const std::string temporary = fmt::format("{}/.{}.{}.tmp", folder, target.filename().string(), attempt_name());
-  Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (fd.get() < 0) throw_error(ExitCode::cannot_create, "'{}' cannot be created: {}", path, std::strerror(errno));
-  const bool written = write_all(fd.get(), bytes) && ::fsync(fd.get()) == 0;
-  const int write_errno = errno;
-  if (!fd.close() || !written) {
-    const int reason = written ? errno : write_errno;
-    remove_file(temporary);
-    throw_error(ExitCode::io, "'{}' cannot be written: {}", path, std::strerror(reason));
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  remove_file(temporary_);
+}
+
+void AtomicFile::fail(int reason) {
+  throw_error(ExitCode::io, "'{}' cannot be written: {}", path_, std::strerror(reason));
+}
+
+void AtomicFile::append(std::span<const std::byte> bytes) {
+  if (!write_all(descriptor_, bytes)) fail(errno);
+}
+
+void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t most = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30);
+    const ssize_t n = ::pwrite(descriptor_, bytes.data(), most, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
   }
-  const bool renamed = overwrite == Overwrite::refuse ? rename_new(temporary.c_str(), path.c_str())
-                                                      : ::rename(temporary.c_str(), path.c_str()) == 0;
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail(errno);
+  if (::close(std::exchange(descriptor_, -1)) != 0) {
+    const int reason = errno;
+    remove_file(temporary_);
+    fail(reason);
+  }
+  const bool renamed = overwrite_ == Overwrite::refuse ? rename_new(temporary_.c_str(), path_.c_str())
+                                                       : ::rename(temporary_.c_str(), path_.c_str()) == 0;
   if (!renamed) {
     const int reason = errno;
-    remove_file(temporary);
-    throw_error(reason == EEXIST ? ExitCode::cannot_create : ExitCode::io, "'{}' cannot be put in place: {}", path,
+    remove_file(temporary_);
+    throw_error(reason == EEXIST ? ExitCode::cannot_create : ExitCode::io, "'{}' cannot be put in place: {}", path_,
                 std::strerror(reason));
   }
-  if (!sync_folder(folder))
-    throw_error(ExitCode::io, "'{}' is written but its folder cannot be forced to disk: {}", path,
+  if (!sync_folder(folder_))
+    throw_error(ExitCode::io, "'{}' is written but its folder cannot be forced to disk: {}", path_,
                 std::strerror(errno));
+}
+
+void write_atomically(const std::string& path, std::span<const std::byte> bytes, Overwrite overwrite) {
+  AtomicFile file(path, overwrite);
+  file.append(bytes);
+  file.commit();
 }
 
 std::vector<std::byte> read_whole(const std::string& path) {

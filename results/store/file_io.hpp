@@ -1,6 +1,7 @@
 // Whole files, written so that a reader never sees half of one: temporary name, fsync, rename.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,10 +10,32 @@ namespace lowbit::store {
 
 enum class Overwrite { refuse, replace };
 
-/// Writes `bytes` to a temporary file beside `path` (a name of its own for each attempt), forces it to disk and renames
-/// it. Missing folders are made. On any failure the temporary file is removed and an Error says what failed: 73 for
-/// what cannot be created (a folder in the way, no permission, an existing file under Overwrite::refuse), 74 for
-/// writing.
+/// A file that appears under its name when it is complete: written under a temporary name beside `path` (a name of its own
+/// for each attempt), forced to disk and renamed by commit(). Without commit() nothing is left. Missing folders are made.
+/// Errors: 73 for what cannot be created (a folder in the way, no permission, an existing file under Overwrite::refuse), 74
+/// for writing.
+class AtomicFile {
+ public:
+  AtomicFile(const std::string& path, Overwrite overwrite);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Adds `bytes` after what was appended before.
+  void append(std::span<const std::byte> bytes);
+  /// Writes `bytes` from `offset` on; any thread may call.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  [[noreturn]] void fail(int reason);
+
+  std::string path_, folder_, temporary_;
+  Overwrite overwrite_;
+  int descriptor_ = -1;
+};
+
+/// One AtomicFile that holds `bytes`.
 void write_atomically(const std::string& path, std::span<const std::byte> bytes, Overwrite overwrite);
 
 /// The bytes of a regular file. Error: 66 if it does not exist or cannot be opened, 65 for a folder or device, 74 if it

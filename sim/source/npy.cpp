@@ -94,6 +94,7 @@ StoredTensor open_npy(const std::string& path) {
     throw_error(ExitCode::bad_data, "{}: {} bytes follow the {} bytes that shape {} of dtype {} needs", place,
                 present - count * width, count * width, to_string(header.shape), in_quotes(header.descr));
   tensor.bytes = count * width;
+  tensor.random_access = true;
   const bool swapped = header.descr[0] == '>' && tensor.dtype != DType::bf16;
   tensor.read = [file, data, width, swapped](std::size_t offset, std::size_t bytes, std::byte* out) {
     file->read(data + offset, bytes, out);

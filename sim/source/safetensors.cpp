@@ -147,6 +147,7 @@ std::vector<StoredTensor> open_safetensors(const std::string& path) {
   check_coverage(entries, file->size() - data, path);
   std::vector<StoredTensor> tensors;
   for (Entry& entry : entries) {
+    entry.tensor.random_access = true;
     entry.tensor.read = [file, start = data + entry.begin](std::size_t offset, std::size_t count, std::byte* out) {
       file->read(start + offset, count, out);
     };

@@ -20,6 +20,7 @@ struct StoredTensor {
   std::size_t bytes = 0;       ///< of the stored values
   /// Copies stored bytes [offset, offset + count) as little-endian values in stored order.
   std::function<void(std::size_t offset, std::size_t count, std::byte* out)> read;
+  bool random_access = false;  ///< read() fetches what is asked for and nothing else, from any thread
 
   std::size_t size() const;  ///< number of values; readers have checked that the product does not overflow
   bool is_float() const { return dtype != DType::other; }

@@ -11,10 +11,13 @@ namespace {
 class Hadamard : public Transform {
  public:
   Hadamard(std::size_t n, std::optional<std::uint64_t> seed, std::uint64_t stream) : n_(n), seed_(seed) {
-    if (!seed) return;
-    signs_.resize(n);
-    random_signs(signs_.data(), n, *seed, stream);
+    if (seed) {
+      signs_.resize(n);
+      random_signs(signs_.data(), n, *seed, stream);
+    }
+    rotation_ = {n_, signs(), false};
   }
+  const Rotation* rotation() const override { return &rotation_; }
   std::string name() const override {
     return seed_ ? fmt::format("rhad:{}:seed={}", n_, *seed_) : fmt::format("had:{}", n_);
   }
@@ -33,6 +36,7 @@ class Hadamard : public Transform {
   std::size_t n_;
   std::optional<std::uint64_t> seed_;
   std::vector<float> signs_;
+  Rotation rotation_;
 };
 
 }  // namespace

@@ -101,4 +101,18 @@ void apply_inverse(const Transform& transform, const Layout& layout, const float
   map_blocks(transform, layout, x, y, &Transform::inverse);
 }
 
+void apply_and_quantise(const Transform& transform, const Format& format, const Layout& layout, bool back,
+                        const float* x, float* y, const QuantizeContext& context) {
+  check_fits(transform, layout, "the tensor");
+  if (transform.block() == 0) return fake_quantize(format, layout, x, y, context);
+  if (transform.rotation() != nullptr && layout.inner() == 1) {
+    Rotation rotation = *transform.rotation();
+    rotation.back = back;
+    return rotate_quantize(format, layout, rotation, x, y, context);
+  }
+  apply(transform, layout, x, y);
+  fake_quantize(format, layout, y, y, context);
+  if (back) apply_inverse(transform, layout, y, y);
+}
+
 }  // namespace lowbit

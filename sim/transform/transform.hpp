@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "formats/block.hpp"
+#include "formats/rotate.hpp"
 
 namespace lowbit {
 
@@ -21,6 +22,8 @@ class Transform {
   virtual std::size_t block() const = 0;
   /// Whether block() could be `n`: what an error offers for an axis that block() does not divide.
   virtual bool size_exists(std::size_t n) const = 0;
+  /// The Walsh-Hadamard transform that it is, nullptr where it is none: quantisers run fused with these.
+  virtual const Rotation* rotation() const { return nullptr; }
   /// y = x T for `blocks` consecutive blocks; y may be x. float32 arithmetic; NaN and Inf spread over their block.
   virtual void forward(const float* x, float* y, std::size_t blocks) const = 0;
   /// y = x T^-1: undoes forward up to rounding.
@@ -39,5 +42,10 @@ void check_fits(const Transform& transform, const Layout& layout, const std::str
 void apply(const Transform& transform, const Layout& layout, const float* x, float* y);
 /// y = x with each block transformed back.
 void apply_inverse(const Transform& transform, const Layout& layout, const float* x, float* y);
+
+/// y = Q(x T) along the axis of `layout`, or Q(x T) T^-1 with `back`; y may be x. The bits of apply, fake_quantize and
+/// apply_inverse one after the other, in one pass over memory where a kernel has it. Errors as these.
+void apply_and_quantise(const Transform& transform, const Format& format, const Layout& layout, bool back,
+                        const float* x, float* y, const QuantizeContext& context = {});
 
 }  // namespace lowbit

@@ -20,8 +20,15 @@ constexpr std::size_t kColumns = 4096;
 Case fake_case(const std::string& name, double target, bool in_place) {
   const Format format = parse_format(name);
   const bool levels = format.second_level != SecondLevel::none;
-  Case item{"fake_quantize",         name,   levels ? Pattern::two_pass : in_place ? Pattern::in_place : Pattern::copy,
-            in_place ? "in" : "out", target, {}};
+  Case item{"fake_quantize",
+            name,
+            levels && in_place ? Pattern::two_pass_in_place
+            : levels           ? Pattern::two_pass
+            : in_place         ? Pattern::in_place
+                               : Pattern::copy,
+            in_place ? "in" : "out",
+            target,
+            {}};
   item.prepare = [format, levels, in_place](float* x, float* y, const Setting&) {
     const auto maxima = std::make_shared<std::vector<float>>(1024, 0.0f);
     Phases phases;

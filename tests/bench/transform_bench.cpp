@@ -1,10 +1,13 @@
 // bench_transform: blockwise Walsh-Hadamard transforms, alone and with a quantiser, beside the memory limit.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "experiments/core/command_line.hpp"
+#include "formats/block.hpp"
 #include "formats/primitives.hpp"
+#include "formats/rotate.hpp"
 #include "tests/bench/support/report.hpp"
 
 namespace lowbit::bench {
@@ -27,6 +30,77 @@ Case transform_case(std::size_t n, bool with_signs, bool in_place, double target
   return item;
 }
 
+/// Maxima of the parts that the threads work on, for second-level scales.
+struct Maxima {
+  std::vector<float> of = std::vector<float>(1024, 0.0f);
+  float& part(std::size_t first) { return of[first / 4096 % of.size()]; }
+  float all() const { return *std::max_element(of.begin(), of.end()); }
+};
+
+/// Transform and quantiser: fused (`steps` false) or one after the other, with a pass for the tensor's maximum where
+/// the format has a second level.
+Phases quantised(const std::string& name, std::size_t n, bool back, bool steps, float* x, float* y) {
+  const Format format = parse_format(name);
+  const auto maxima = std::make_shared<Maxima>();
+  const bool levels = format.second_level != SecondLevel::none;
+  const auto layout = [n](std::size_t count) { return Layout::matrix(count / 4096, 4096); };
+  Phases phases;
+  if (steps)
+    phases.push_back(
+        [=](std::size_t first, std::size_t count) { hadamard(x + first, y + first, n, count / n, nullptr, false); });
+  if (levels)
+    phases.push_back([=](std::size_t first, std::size_t count) {
+      maxima->part(first) = steps ? finite_amax(y + first, count) : rotated_amax(x + first, n, count / n, nullptr);
+    });
+  phases.push_back([=](std::size_t first, std::size_t count) {
+    QuantizeContext context;
+    if (levels) context.tensor_amax = maxima->all();
+    if (steps)
+      fake_quantize(format, layout(count), y + first, y + first, context);
+    else
+      rotate_quantize(format, layout(count), {n, nullptr, back}, x + first, y + first, context);
+  });
+  if (steps && back)
+    phases.push_back(
+        [=](std::size_t first, std::size_t count) { hadamard(y + first, y + first, n, count / n, nullptr, true); });
+  return phases;
+}
+
+Case fused_case(const std::string& format, std::size_t n, bool back, bool in_place, bool against_steps) {
+  const bool levels = parse_format(format).second_level != SecondLevel::none;
+  const Pattern pattern = in_place ? (levels ? Pattern::two_pass_in_place : Pattern::in_place)
+                          : levels ? Pattern::two_pass
+                                   : Pattern::copy;
+  Case item{fmt::format("hadamard+quantise{}{}", back ? "+back" : "", against_steps ? " over steps" : ""),
+            fmt::format("{} had:{}", format, n),
+            pattern,
+            in_place ? "in" : "out",
+            against_steps ? 1.0 : 0.75,
+            {}};
+  item.prepare = [=](float* x, float* y, const Setting&) {
+    return quantised(format, n, back, false, x, in_place ? x : y);
+  };
+  if (!against_steps) return item;
+  item.baseline = [=](float* x, float* y, const Setting&) {
+    return quantised(format, n, back, true, x, in_place ? x : y);
+  };
+  item.baseline_name = "transform and quantiser one after the other";
+  return item;
+}
+
+void add_fused(std::vector<std::pair<Case, Setting>>& list, const Setting& memory) {
+  for (const char* format : {"mxfp4", "nvfp4"})
+    for (const std::size_t n : {16, 32, 128, 256})
+      for (const bool in_place : {true, false}) {
+        list.push_back({fused_case(format, n, false, in_place, false), memory});
+        list.push_back({fused_case(format, n, false, in_place, true), memory});
+      }
+  for (const char* format : {"mxfp4", "nvfp4"}) {
+    list.push_back({fused_case(format, 32, true, true, false), memory});
+    list.push_back({fused_case(format, 32, true, true, true), memory});
+  }
+}
+
 std::vector<std::pair<Case, Setting>> cases(const std::string& threads, std::size_t mib, bool) {
   std::vector<std::pair<Case, Setting>> list;
   for (const std::size_t count : thread_counts(threads)) {
@@ -36,6 +110,7 @@ std::vector<std::pair<Case, Setting>> cases(const std::string& threads, std::siz
       list.push_back({transform_case(n, true, true, 0.8), memory});
       list.push_back({transform_case(n, false, false, 0), memory});
     }
+    add_fused(list, memory);
     for (const std::size_t n : {512, 1024, 4096}) list.push_back({transform_case(n, false, true, 0), memory});
   }
   return list;

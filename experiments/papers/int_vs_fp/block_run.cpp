@@ -36,9 +36,9 @@ ErrorBins bin_batch(const BlockRun& run, const std::vector<float>& x, const std:
                     const std::vector<float>& floating) {
   ErrorBins bins(kCrestBins, run.bin_width);
   for (std::size_t i = 0; i < x.size(); i += run.group) {
-    const BlockSums sums = block_sums_ref(&x[i], &integer[i], run.group);
+    const BlockSums sums = block_sums(&x[i], &integer[i], run.group);
     if (sums.sum2 == 0) continue;
-    const double other = block_sums_ref(&x[i], &floating[i], run.group).error2;
+    const double other = error_sums(&x[i], &floating[i], run.group).error2;
     const double kappa = sums.amax / std::sqrt(sums.sum2 / static_cast<double>(run.group));
     bins.add(kappa, sums.error2 / sums.sum2, other / sums.sum2);
   }

@@ -17,7 +17,7 @@ std::vector<double> row_errors(const std::string& format, const std::vector<floa
   fake_quantize(parse_format(format), Layout::matrix(x.size() / columns, columns), x.data(), y.data());
   std::vector<double> errors;
   for (std::size_t i = 0; i < x.size(); i += columns) {
-    const BlockSums sums = block_sums_ref(&x[i], &y[i], columns);
+    const BlockSums sums = block_sums(&x[i], &y[i], columns);
     errors.push_back(sums.error2 / sums.sum2);
   }
   return errors;

@@ -164,19 +164,22 @@ Limit Bench::fastest(Pattern pattern, const Setting& s) {
 const Limit& Bench::limit(Pattern pattern, const Setting& s) {
   const std::string name = fmt::format("{} {} {}", key(s), s.threads, to_string(pattern));
   if (const auto found = limits_.find(name); found != limits_.end()) return found->second;
-  if (pattern != Pattern::two_pass) return limits_[name] = fastest(pattern, s);
-  const Limit first = limit(Pattern::read, s), second = limit(Pattern::copy, s);
-  return limits_[name] = {{first.passes[0], second.passes[0]},
-                          "read (" + first.name + "), then copy (" + second.name + ")",
-                          second.in_pieces};
+  const bool copies = pattern == Pattern::two_pass, twice = copies || pattern == Pattern::two_pass_in_place;
+  if (!twice) return limits_[name] = fastest(pattern, s);
+  const Limit first = limit(Pattern::read, s), second = limit(copies ? Pattern::copy : Pattern::in_place, s);
+  return limits_[name] = {
+             {first.passes[0], second.passes[0]},
+             "read (" + first.name + "), then " + to_string(second.passes[0].pattern) + " (" + second.name + ")",
+             second.in_pieces};
 }
 
 Row Bench::run(const Case& item, const Setting& s) {
   Memory& m = memory(s);
   float *x = m.x.floats(), *y = m.y.floats();
   fill_gaussian(x, s.values);
-  const Limit& limit = this->limit(item.pattern, s);
-  const Phases work = item.prepare(x, y, s), best = traffic_phases(limit.passes, x, y),
+  const Limit limit = item.baseline ? Limit{{}, item.baseline_name, false} : this->limit(item.pattern, s);
+  const Phases work = item.prepare(x, y, s),
+               best = item.baseline ? item.baseline(x, y, s) : traffic_phases(limit.passes, x, y),
                copy = traffic_phases({{Pattern::copy, 0, false, false, true}}, x, y);
   fill_gaussian(x, s.values);
   time(work, s, false);  // warms up

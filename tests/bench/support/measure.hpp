@@ -30,6 +30,9 @@ struct Case {
   double target = 0;  ///< least ratio that is wanted; 0: none is stated
   /// What is done to x (and y, where the case has an output apart). Called once, before time is taken.
   std::function<Phases(float* x, float* y, const Setting& setting)> prepare;
+  /// What the case is held against in place of the limit of its pattern, and its name.
+  std::function<Phases(float* x, float* y, const Setting& setting)> baseline = {};
+  std::string baseline_name = {};
 };
 
 /// The fastest variant of a traffic pattern.

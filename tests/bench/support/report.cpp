@@ -73,13 +73,14 @@ Json to_json(const std::vector<Row>& rows, const std::vector<Tried>& tried) {
   return all;
 }
 
-void print_row(const Row& r) {
+void print_row(std::FILE* file, const Row& r) {
   fmt::print(
+      file,
       "{:<22} {:<26} {:>2} {:>8} {:>3} {:>5} {:>8.3f} {:>8.3f} {:>6.3f} [{:.2f} {:.2f}] {:>6.3f} {:>3}-{:<2} {}\n",
       r.name, r.format, r.threads, r.memory, r.place, r.pages, r.ge_per_s, r.limit_ge_per_s, r.ratio.median,
       r.ratio.first, r.ratio.third, r.ratio_memcpy, r.pairs, r.dropped,
       r.target > 0 ? fmt::format("{} {:.2f}", r.ratio.median >= r.target ? "met" : "MISSES", r.target) : "");
-  std::fflush(stdout);
+  std::fflush(file);
 }
 
 void print_head() {
@@ -115,6 +116,7 @@ int run_suite(const Suite& suite, const std::vector<std::string>& words) {
   line.value("threads", "N", "1, 2, ... or all: 1 and as many as this process may use", "all");
   line.value("pairs", "N", "pairs of limit and case for each row; default: 15, 5 under --quick");
   line.value("output", "FORM", "text or json", "text");
+  line.flag("progress", "rows on stderr as they come, beside JSON on stdout");
   if (!line.parse(words)) return 0;
   const bool quick = line.given("quick"), json = line.choice("output", {"text", "json"}) == "json";
   const std::string& threads = line.text("threads");
@@ -127,7 +129,8 @@ int run_suite(const Suite& suite, const std::vector<std::string>& words) {
     const std::string name = fmt::format("{} {} {}", item.name, item.format, setting.cached ? "L2" : "RAM");
     if (::fnmatch(glob.c_str(), name.c_str(), 0) != 0) continue;
     rows.push_back(bench.run(item, setting));
-    if (!json) print_row(rows.back());
+    if (!json) print_row(stdout, rows.back());
+    if (json && line.given("progress")) print_row(stderr, rows.back());
   }
   if (rows.empty()) throw_error(ExitCode::usage, "--cases: no case matches '{}'", glob);
   if (json)

@@ -107,7 +107,7 @@ namespace lowbit::bench {
 HWY_EXPORT(Run);
 
 const char* to_string(Pattern pattern) {
-  constexpr const char* kNames[] = {"copy", "in place", "read", "write", "two passes"};
+  constexpr const char* kNames[] = {"copy", "in place", "read", "write", "two passes", "two passes, in place"};
   return kNames[static_cast<int>(pattern)];
 }
 

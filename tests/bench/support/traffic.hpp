@@ -12,7 +12,8 @@ enum class Pattern {
   in_place,  ///< reads and writes it
   read,      ///< only reads it (its packed result is small)
   write,     ///< only writes it
-  two_pass   ///< reads it once, then copies it
+  two_pass,  ///< reads it once, then copies it
+  two_pass_in_place
 };
 const char* to_string(Pattern pattern);
 
@@ -26,7 +27,7 @@ struct Traffic {
   std::string name() const;
 };
 
-/// All variants that are tried for a pattern; two_pass: those of its second pass, the first takes `best_read`.
+/// All variants that are tried for a pattern; two passes have none of their own.
 std::vector<Traffic> variants(Pattern pattern);
 
 /// Runs one on values [0, n): x is read (and written in place), y written. n: a multiple of 256. Returns a number made

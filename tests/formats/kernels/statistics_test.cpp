@@ -52,6 +52,10 @@ void check(std::size_t n, std::size_t offset, int specials) {
   const CentralSums c = central_sums(a, n, 0.37), d = central_sums_ref(a, n, 0.37);
   const double central[] = {c.sum2, c.sum4}, other[] = {d.sum2, d.sum4};
   REQUIRE(first_difference(central, other, 2) == 2);
+  const std::vector<float> high{1e-3f, 2e5f, std::numeric_limits<float>::infinity(), 0.5f},
+      low{1e5f, 1e-6f, 3.0f, 0.25f};
+  const std::size_t group = n / 4 + 1;
+  REQUIRE(count_beyond(a, n, group, high.data(), low.data()) == count_beyond_ref(a, n, group, high.data(), low.data()));
   const std::size_t parts = (n + 15) / 16;
   std::vector<float> amax(parts + 1, -1.0f), amax_expected(parts + 1, -1.0f);
   std::vector<double> sum2(parts + 1, -1.0), sum2_expected(parts + 1, -1.0);
@@ -95,6 +99,8 @@ TEST_CASE("The reference of the errors, central sums and parts follows the defin
   const CentralSums c = central_sums_ref(x.data(), 5, 1.0);
   CHECK(c.sum2 == 4 + 25 + 1 + 0 + 1);
   CHECK(c.sum4 == 16 + 625 + 1 + 0 + 1);
+  const float high[] = {2.5f, 1.5f}, low[] = {4.0f, 1.0f};
+  CHECK(count_beyond_ref(x.data(), x.size(), 3, high, low) == 2);  // 3 > 2.5, -4 is not below -4, 2 > 1.5
   std::vector<float> long_row(40, 1.0f);
   long_row[20] = -7;
   long_row[39] = std::numeric_limits<float>::infinity();

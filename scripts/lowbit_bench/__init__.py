@@ -1,0 +1,1 @@
+"""Running the benchmarks, and the picture of their results."""
