@@ -20,6 +20,7 @@ using D = hn::CappedTag<float, 16>;
 using DU = hn::RebindToUnsigned<D>;
 using V = hn::Vec<D>;
 constexpr std::size_t kMostLanes = 16;
+constexpr std::size_t kAhead = 2048;  ///< values: 8 KiB that are fetched ahead of the first pass
 
 HWY_INLINE hn::Vec<DU> flip_mask(std::size_t stride) {
   alignas(64) std::uint32_t bits[kMostLanes];
@@ -49,8 +50,8 @@ struct LaneSteps {
     const D d;
     return hn::Add(partner, hn::BitCast(d, hn::Xor(hn::BitCast(DU(), v), flip)));
   }
-  /// Strides 1, 2, ... below `width`, the smaller of the row and the vector.
-  HWY_INLINE V operator()(V v, [[maybe_unused]] std::size_t width) const {
+  /// Strides 1, 2, ... below `width`, the length of a row that is shorter than a vector.
+  HWY_INLINE V below(V v, [[maybe_unused]] std::size_t width) const {
 #if HWY_TARGET != HWY_SCALAR  // there a vector is one value
     const D d;
     if (width > 1) v = step(v, hn::Shuffle2301(v), flip1);
@@ -59,6 +60,10 @@ struct LaneSteps {
     if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner8)), flip8);
 #endif
     return v;
+  }
+  /// All strides of a vector.
+  HWY_INLINE V whole(V v) const {
+    return below(v, hn::Lanes(D()));
   }
 };
 
@@ -70,7 +75,8 @@ HWY_INLINE void butterfly(V& a, V& b) {
 
 /// How a pass reads and writes. kFirst: reads x, multiplies the signs in, does the steps inside vectors. kLast:
 /// multiplies the norm and the signs, makes every NaN the canonical one.
-template <bool kFirst, bool kLast, bool kStream>
+/// kWhole: rows are at least as long as a vector; else of `width` values.
+template <bool kFirst, bool kLast, bool kStream, bool kWhole = true>
 struct Pass {
   const HadamardPlan& plan;
   const LaneSteps& steps;
@@ -82,7 +88,8 @@ struct Pass {
     V v = hn::LoadU(d, x + at);
     if constexpr (kFirst) {
       if (plan.signs_in != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_in + at));
-      v = steps(v, width);
+      hwy::Prefetch(x + at + kAhead);
+      v = kWhole ? steps.whole(v) : steps.below(v, width);
     }
     return v;
   }
@@ -204,24 +211,40 @@ void outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& p
   }
 }
 
-constexpr std::size_t kAhead = 2048;  // values: 8 KiB
+/// Values that are worked on at a time where blocks are shorter: they stay in the first cache between the passes.
+constexpr std::size_t kChunk = 2048;
+/// Longer blocks are finished in y, where they cannot be stored past the caches.
+constexpr std::size_t kInCache = 4096;
 
-HWY_INLINE void prefetch_block(const float* x, std::size_t n) {
-  for (std::size_t i = 0; i < n; i += 16) hwy::Prefetch(x + kAhead + i);
+/// m = 1: `plan.n` values at a time, a block or several, whose signs repeat.
+template <bool kStream>
+void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t values) {
+  const std::size_t step = plan.n < kChunk ? kChunk / plan.n * plan.n : plan.n;
+  float* scratch = hadamard_scratch(2 * kInCache);
+  const float* signs = plan.signs_in != nullptr ? plan.signs_in : plan.signs_out;
+  HadamardPlan wide = plan;
+  if (signs != nullptr && step > plan.n) {
+    float* repeated = scratch + kInCache;
+    for (std::size_t i = 0; i < step; ++i) repeated[i] = signs[i % plan.n];
+    (plan.signs_in != nullptr ? wide.signs_in : wide.signs_out) = repeated;
+  }
+  const LaneSteps steps;
+  for (std::size_t i = 0; i < values; i += step) {
+    wide.n = std::min(step, values - i);
+    transform_rows<kStream>(wide, steps, x + i, kStream && step <= kInCache ? scratch : y + i, y + i, true);
+  }
+  if constexpr (kStream) hwy::FlushStream();
 }
 
-/// inner >= lanes: vectors lie along the rows.
+/// m > 1, inner >= lanes: vectors lie along the rows.
 template <bool kStream>
-void run_long(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
-  constexpr std::size_t kInCache = 4096;  // values
-  const bool product = plan.m > 1, apart = product || (kStream && plan.n <= kInCache);
-  float* scratch = apart ? hadamard_scratch(plan.n) : nullptr;
+void run_product(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
+  float* scratch = hadamard_scratch(plan.n);
   const LaneSteps steps;
   const Pass<false, true, kStream> end{plan, steps, 0, hn::Set(D(), plan.norm)};
   for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
-    if (plan.n <= kInCache) prefetch_block(x, plan.n);
-    transform_rows<kStream>(plan, steps, x, apart ? scratch : y, y, !product);
-    if (product) outer_product(plan, end, scratch, plan.inner, y);
+    transform_rows<kStream>(plan, steps, x, scratch, y, false);
+    outer_product(plan, end, scratch, plan.inner, y);
   }
   if constexpr (kStream) hwy::FlushStream();
 }
@@ -238,7 +261,7 @@ void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t b
   if (plan.signs_in != nullptr) wide.signs_in = in;
   if (plan.signs_out != nullptr) wide.signs_out = out;
   const LaneSteps steps;
-  const Pass<true, true, false> pass{wide, steps, plan.n, hn::Set(D(), plan.norm)};
+  const Pass<true, true, false, false> pass{wide, steps, plan.n, hn::Set(D(), plan.norm)};
   for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0);
 }
 
@@ -274,8 +297,10 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
 
 void RunHadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   const std::size_t lanes = hn::Lanes(D());
+  if (plan.inner >= lanes && plan.m == 1)
+    return plan.stream ? run_rows<true>(plan, x, y, blocks * plan.n) : run_rows<false>(plan, x, y, blocks * plan.n);
   if (plan.inner >= lanes)
-    return plan.stream ? run_long<true>(plan, x, y, blocks) : run_long<false>(plan, x, y, blocks);
+    return plan.stream ? run_product<true>(plan, x, y, blocks) : run_product<false>(plan, x, y, blocks);
   if (plan.m > 1) return run_across(plan, x, y, blocks);
   const std::size_t whole = blocks * plan.n / lanes * lanes, rest = blocks * plan.n - whole;
   run_short(plan, x, y, whole / plan.n);

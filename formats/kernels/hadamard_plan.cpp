@@ -4,13 +4,12 @@
 
 #include "formats/kernels/hadamard.hpp"
 #include "formats/kernels/kernels.hpp"
+#include "formats/kernels/pieces.hpp"
 #include "formats/primitives.hpp"
 
 namespace lowbit::kernels {
 namespace {
 
-/// Outputs of at least this many bytes are stored past the caches: they would not be found there anyway.
-constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
 /// Blocks of at most this many values are finished in a buffer in the cache before they are stored.
 constexpr std::size_t kBufferedValues = 4096;
 

@@ -18,7 +18,6 @@ namespace {
 constexpr std::size_t kStrip = 4096;
 /// Strips beyond this (blocks and groups that fit badly) gain nothing.
 constexpr std::size_t kLongestStrip = 65536;
-constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
 
 /// Everything that a strip needs.
 struct Job {
@@ -29,6 +28,7 @@ struct Job {
   std::size_t unit;  ///< values that are whole groups and whole blocks
   bool back;
   std::uint64_t first_index;
+  bool rotated = false;  ///< y holds the transformed values already
 };
 
 /// Calls use(first, count) for strips of values [begin, end).
@@ -42,23 +42,38 @@ void rotate(const Job& job, const HadamardPlan& plan, const float* x, float* y, 
   run_hadamard(plan, x, y, values / job.forward.n);
 }
 
+/// At least kStrip values and one unit, aligned for vectors of every target.
+class StripBuffer {
+ public:
+  explicit StripBuffer(const Job& job) : room_(std::max(kStrip, job.unit) + 16) {}
+  float* get() {
+    return room_.data() + (64 - reinterpret_cast<std::uintptr_t>(room_.data()) % 64) % 64 / sizeof(float);
+  }
+
+ private:
+  std::vector<float> room_;
+};
+
 void quantize_piece(const Job& job, std::size_t begin, std::size_t end) {
-  std::vector<float> room(std::max(kStrip, job.unit) + 16);
-  float* buffer = room.data() + (64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
+  StripBuffer buffer(job);
+  float* strip = buffer.get();
   for_each_strip(job, begin, end, [&](std::size_t first, std::size_t n) {
-    rotate(job, job.forward, job.x + first, buffer, n);
-    float* out = job.back ? buffer : job.y + first;
-    quantize_blocks(job.plan, buffer, out, n / job.plan.group, job.first_index + first);
-    if (job.back) rotate(job, job.inverse, buffer, job.y + first, n);
+    if (!job.rotated) rotate(job, job.forward, job.x + first, strip, n);
+    const float* in = job.rotated ? job.y + first : strip;
+    quantize_blocks(job.plan, in, job.back ? strip : job.y + first, n / job.plan.group, job.first_index + first);
+    if (job.back) rotate(job, job.inverse, strip, job.y + first, n);
   });
 }
 
-/// Largest finite magnitude of the transformed values.
-float rotated_maximum(const Job& job, Workers* workers, std::size_t n, std::size_t piece) {
+/// Transforms x to y and returns the largest finite magnitude there. To transform twice, and not to store the values
+/// between, would move less memory but costs more: the transform is not free beside it.
+float rotate_all(const Job& job, Workers* workers, std::size_t n, std::size_t piece) {
   std::vector<float> parts(n / piece + 1, 0.0f);
   in_pieces(workers, n, piece, [&](std::size_t begin, std::size_t end) {
-    parts[begin / piece] =
-        rotated_amax(job.x + begin, job.forward.n, (end - begin) / job.forward.n, job.forward.signs_in);
+    for_each_strip(job, begin, end, [&](std::size_t first, std::size_t count) {
+      rotate(job, job.forward, job.x + first, job.y + first, count);
+      parts[begin / piece] = std::max(parts[begin / piece], finite_maximum(job.y + first, count));
+    });
   });
   return *std::max_element(parts.begin(), parts.end());
 }
@@ -79,14 +94,23 @@ bool rotate_quantize(const Format& format, const Layout& layout, const Rotation&
   const std::size_t piece = std::max<std::size_t>(1, kPieceValues / job.unit) * job.unit;
   std::optional<float> tensor_scale;
   if (format.second_level != SecondLevel::none) {
-    const float amax = context.tensor_amax ? *context.tensor_amax : rotated_maximum(job, context.workers, n, piece);
+    // whether the format is covered must be known before y is written
+    if (!make_plan(format, second_level_scale(format, 1.0f), context.stream, job.plan)) return false;
+    job.rotated = !context.tensor_amax;
+    const float amax = job.rotated ? rotate_all(job, context.workers, n, piece) : *context.tensor_amax;
     if (!(amax >= 0 && std::isfinite(amax))) return false;  // the reference has the error
     tensor_scale = second_level_scale(format, amax);
   }
-  if (!make_plan(format, tensor_scale, context.stream, job.plan)) return false;
+  if (!make_plan(format, tensor_scale, context.stream, job.plan)) {
+    if (!job.rotated) return false;
+    // a scale beyond what kernels take, found when x may be gone
+    fake_quantize_ref(format, layout, y, y, context);
+    if (rotation.back) run_hadamard(job.inverse, y, y, n / rotation.n);
+    return true;
+  }
   job.plan.group = groups.group;
   const bool stream = x != y && n * sizeof(float) >= kStreamBytes && reinterpret_cast<std::uintptr_t>(y) % 64 == 0 &&
-                      job.unit % 16 == 0;
+                      job.unit % 16 == 0 && !job.rotated;
   (rotation.back ? job.inverse.stream : job.plan.stream) = stream && (!rotation.back || rotation.n <= kStrip);
   in_pieces(context.workers, n, piece, [&](std::size_t begin, std::size_t end) { quantize_piece(job, begin, end); });
   return true;

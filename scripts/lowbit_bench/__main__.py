@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from lowbit_bench import analyze, roofline
+from lowbit_bench import analyze, roofline, summary
 
 PROGRAMS = ("bench_formats", "bench_transform")
 
@@ -59,6 +59,7 @@ def main():
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+        (options.out / "speed.md").write_text(summary.markdown(result))
         for path in roofline.draw(result, options.out / "roofline"):
             print(path, file=sys.stderr)
 

@@ -33,9 +33,11 @@ def panel(axes, result, threads):
         axes.plot(x, row["ge_per_s"], marker="o" if row["place"] == "out" else "s", color=colour(row), alpha=0.7)
         axes.plot(x, row["limit_ge_per_s"], marker="_", markersize=14, color=style.BLACK)
     if threads == 1:
-        for _, speed, traffic in PEERS:
+        for name, speed, traffic in PEERS:
             axes.plot(traffic, speed / 1000, **style.hollow(style.GREY))
+            axes.annotate(name, (traffic, speed / 1000), xytext=(4, -2), textcoords="offset points", fontsize=4.5, color=style.GREY)
     axes.set(xscale="log", yscale="log", xlabel="bytes moved a value", ylabel="values, Ge/s", title=f"{threads} thread{'s' * (threads > 1)}")
+    axes.set_xlim(3.3, 18)
     axes.set_xticks([4, 8, 12], ["4", "8", "12"])
     axes.set_xticks([], minor=True)
 

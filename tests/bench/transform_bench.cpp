@@ -1,7 +1,6 @@
 // bench_transform: blockwise Walsh-Hadamard transforms, alone and with a quantiser, beside the memory limit.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "experiments/core/command_line.hpp"
@@ -30,39 +29,33 @@ Case transform_case(std::size_t n, bool with_signs, bool in_place, double target
   return item;
 }
 
-/// Maxima of the parts that the threads work on, for second-level scales.
-struct Maxima {
-  std::vector<float> of = std::vector<float>(1024, 0.0f);
-  float& part(std::size_t first) { return of[first / 4096 % of.size()]; }
-  float all() const { return *std::max_element(of.begin(), of.end()); }
-};
-
-/// Transform and quantiser: fused (`steps` false) or one after the other, with a pass for the tensor's maximum where
-/// the format has a second level.
-Phases quantised(const std::string& name, std::size_t n, bool back, bool steps, float* x, float* y) {
-  const Format format = parse_format(name);
-  const auto maxima = std::make_shared<Maxima>();
-  const bool levels = format.second_level != SecondLevel::none;
-  const auto layout = [n](std::size_t count) { return Layout::matrix(count / 4096, 4096); };
-  Phases phases;
-  if (steps)
-    phases.push_back(
-        [=](std::size_t first, std::size_t count) { hadamard(x + first, y + first, n, count / n, nullptr, false); });
-  if (levels)
-    phases.push_back([=](std::size_t first, std::size_t count) {
-      maxima->part(first) = steps ? finite_amax(y + first, count) : rotated_amax(x + first, n, count / n, nullptr);
-    });
-  phases.push_back([=](std::size_t first, std::size_t count) {
+/// Transform and quantiser in one call, or one after the other with a pass for the tensor's maximum where the format
+/// has a second level; on the whole tensor.
+Phases fused(const std::string& name, std::size_t n, bool back, float* x, float* y, std::size_t threads) {
+  const auto pool = std::make_shared<Threads>(threads);
+  return {[=, format = parse_format(name)](std::size_t, std::size_t count) {
     QuantizeContext context;
-    if (levels) context.tensor_amax = maxima->all();
-    if (steps)
-      fake_quantize(format, layout(count), y + first, y + first, context);
-    else
-      rotate_quantize(format, layout(count), {n, nullptr, back}, x + first, y + first, context);
-  });
-  if (steps && back)
-    phases.push_back(
-        [=](std::size_t first, std::size_t count) { hadamard(y + first, y + first, n, count / n, nullptr, true); });
+    context.workers = pool.get();
+    rotate_quantize(format, Layout::matrix(count / 4096, 4096), {n, nullptr, back}, x, y, context);
+  }};
+}
+
+Phases steps(const std::string& name, std::size_t n, bool back, float* x, float* y, std::size_t threads) {
+  const auto pool = std::make_shared<Threads>(threads);
+  const auto transform = [=](const float* from, bool inverse) {
+    return [=](std::size_t, std::size_t count) {
+      const std::size_t piece = std::size_t{1} << 18;
+      pool->parallel_for(count / piece, [&](std::size_t i) {
+        hadamard(from + i * piece, y + i * piece, n, piece / n, nullptr, inverse);
+      });
+    };
+  };
+  Phases phases{transform(x, false), [=, format = parse_format(name)](std::size_t, std::size_t count) {
+                  QuantizeContext context;
+                  context.workers = pool.get();
+                  fake_quantize(format, Layout::matrix(count / 4096, 4096), y, y, context);
+                }};
+  if (back) phases.push_back(transform(y, true));
   return phases;
 }
 
@@ -77,12 +70,13 @@ Case fused_case(const std::string& format, std::size_t n, bool back, bool in_pla
             in_place ? "in" : "out",
             against_steps ? 1.0 : 0.75,
             {}};
-  item.prepare = [=](float* x, float* y, const Setting&) {
-    return quantised(format, n, back, false, x, in_place ? x : y);
+  item.prepare = [=](float* x, float* y, const Setting& s) {
+    return fused(format, n, back, x, in_place ? x : y, s.threads);
   };
+  item.whole = true;
   if (!against_steps) return item;
-  item.baseline = [=](float* x, float* y, const Setting&) {
-    return quantised(format, n, back, true, x, in_place ? x : y);
+  item.baseline = [=](float* x, float* y, const Setting& s) {
+    return steps(format, n, back, x, in_place ? x : y, s.threads);
   };
   item.baseline_name = "transform and quantiser one after the other";
   return item;

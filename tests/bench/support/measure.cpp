@@ -111,7 +111,7 @@ Threads& Bench::threads(std::size_t count) {
   return *pool;
 }
 
-double Bench::time(const Phases& phases, const Setting& s, bool in_pieces) {
+double Bench::time(const Phases& phases, const Setting& s, bool in_pieces, bool whole) {
   Threads& pool = threads(s.threads);
   const std::size_t part = s.values / s.threads / 4096 * 4096;
   const auto bounds = [&](std::size_t i, std::size_t size) {
@@ -127,6 +127,10 @@ double Bench::time(const Phases& phases, const Setting& s, bool in_pieces) {
     return (now() - start) / static_cast<double>(repeats);
   }
   for (const Phase& phase : phases) {
+    if (whole) {
+      phase(0, s.values);
+      continue;
+    }
     const std::size_t size = in_pieces ? kPiece : part, tasks = in_pieces ? s.values / kPiece : s.threads;
     pool.parallel_for(tasks, [&](std::size_t i) { phase(i * size, bounds(i, size)); });
   }
@@ -182,15 +186,15 @@ Row Bench::run(const Case& item, const Setting& s) {
                best = item.baseline ? item.baseline(x, y, s) : traffic_phases(limit.passes, x, y),
                copy = traffic_phases({{Pattern::copy, 0, false, false, true}}, x, y);
   fill_gaussian(x, s.values);
-  time(work, s, false);  // warms up
+  time(work, s, false, item.whole);  // warms up
   std::vector<Pair> pairs;
   const double begin = now(), foreign_begin = foreign_seconds();
   for (std::size_t i = 0; i < 6 * pairs_ && (i < pairs_ || undisturbed(pairs).size() < pairs_); ++i) {
     const double start = now(), foreign = foreign_seconds();
     Pair p{};
-    if (i % 2 == 0) p.limit = time(best, s, limit.in_pieces);
-    p.item = time(work, s, false);
-    if (i % 2 != 0) p.limit = time(best, s, limit.in_pieces);
+    if (i % 2 == 0) p.limit = time(best, s, limit.in_pieces, item.whole && item.baseline);
+    p.item = time(work, s, false, item.whole);
+    if (i % 2 != 0) p.limit = time(best, s, limit.in_pieces, item.whole && item.baseline);
     p.copy = time(copy, s, false);
     p.foreign = (foreign_seconds() - foreign) / (now() - start);
     pairs.push_back(p);

@@ -33,6 +33,8 @@ struct Case {
   /// What the case is held against in place of the limit of its pattern, and its name.
   std::function<Phases(float* x, float* y, const Setting& setting)> baseline = {};
   std::string baseline_name = {};
+  bool whole =
+      false;  ///< its phases (and those of the baseline) take the whole tensor and share it among threads themselves
 };
 
 /// The fastest variant of a traffic pattern.
@@ -81,7 +83,7 @@ class Bench {
   };
   Memory& memory(const Setting& setting);
   Threads& threads(std::size_t count);
-  double time(const Phases& phases, const Setting& setting, bool in_pieces);
+  double time(const Phases& phases, const Setting& setting, bool in_pieces, bool whole = false);
   const Limit& limit(Pattern pattern, const Setting& setting);
   Limit fastest(Pattern pattern, const Setting& setting);
 
