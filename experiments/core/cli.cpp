@@ -6,6 +6,7 @@
 #include <set>
 
 #include "experiments/core/command_line.hpp"
+#include "experiments/core/listing.hpp"
 #include "experiments/core/paper_command.hpp"
 #include "experiments/core/progress.hpp"
 #include "experiments/core/report_print.hpp"
@@ -182,6 +183,12 @@ Request read_request(const CommandLine& line, const std::string& program, const 
   return request;
 }
 
+void print_list_of(const std::vector<const Experiment*>& selected, const CommandLine& line) {
+  const std::string form = line.choice("output", {"text", "json", "csv"});
+  if (form != "text") return fmt::print("{}", listing(selected, form));
+  for (const Experiment* e : selected) fmt::print("{:<20}{}\n", e->declared().figure_slug(), e->declared().title);
+}
+
 void print_config(const Request& request, const std::string& paper) {
   fmt::print("# configuration of {}; read it with --config\nseed = {}\nout = {}\n", paper, request.plans.front().seed,
              request.options.folder);
@@ -250,11 +257,7 @@ int run_paper(const std::string& program, const std::string& paper, const std::v
   std::vector<std::string> setting_options;
   CommandLine line = declare(program, paper, known, setting_options);
   if (!line.parse(arguments)) return 0;
-  if (line.given("list")) {
-    for (const Experiment* e : select(known, line.words()))
-      fmt::print("{:<20}{}\n", e->declared().figure_slug(), e->declared().title);
-    return 0;
-  }
+  if (line.given("list")) return print_list_of(select(known, line.words()), line), 0;
   const Request request = read_request(line, program, arguments, known, setting_options);
   if (line.given("print-config")) return print_config(request, paper), 0;
   if (line.given("describe")) return fmt::print("{}", describe_json(request.plans, request.options.folder)), 0;

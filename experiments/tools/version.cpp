@@ -1,24 +1,28 @@
 // lowbit version (and lowbit --version): build, kernel, libraries.
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
-#include "experiments/core/command_line.hpp"
 #include "experiments/core/provenance.hpp"
+#include "experiments/tools/output.hpp"
 #include "experiments/tools/verb.hpp"
-#include "formats/error.hpp"
 
 namespace lowbit {
 namespace {
 
 int version(const Words& words) {
   CommandLine line("lowbit version", "the build of this program");
-  line.value("output", "FORM", "form of stdout: text or json", "text");
+  declare_output(line);
   if (!line.parse(words)) return 0;
   const Build& b = build();
-  if (line.choice("output", {"text", "json"}) == "json") {
-    const nlohmann::ordered_json json = {
-        {"version", b.version},       {"git_sha", b.git_sha}, {"git_dirty", b.git_dirty}, {"compiler", b.compiler},
-        {"build_type", b.build_type}, {"flags", b.flags},     {"libraries", b.libraries}, {"kernel", b.kernel}};
-    fmt::print("{}\n", json.dump(2));
+  if (const OutputForm form = output_form(line); form != OutputForm::text) {
+    print_record({{"version", b.version},
+                  {"git_sha", b.git_sha},
+                  {"git_dirty", b.git_dirty},
+                  {"compiler", b.compiler},
+                  {"build_type", b.build_type},
+                  {"flags", b.flags},
+                  {"libraries", b.libraries},
+                  {"kernel", b.kernel}},
+                 form);
     return 0;
   }
   fmt::print("lowbit {}\nrevision   {}{}\ncompiler   {}\nbuild      {} ({})\nkernel     {}\nlibraries  {}\n", b.version,

@@ -2,6 +2,7 @@
 
 Uses the paper that is compiled from the template of a new paper (bin/tests/example).
 """
+import csv
 import json
 import os
 import pathlib
@@ -106,7 +107,7 @@ VERBS = [
     (["inspect", "good.h5", "--array", "repot/ours"], 2, "did you mean 'report'"),
     (["inspect", "good.h5", "--output", "csv"], 2, "--array"),
     (["list", "exmaple"], 2, "did you mean 'example'"),
-    (["list", "--output", "csv"], 2, "accepted: text, json"),
+    (["list", "--output", "xml"], 2, "accepted: text, json, csv"),
     (["run", "exmaple"], 2, "did you mean 'example'"),
     (["run", "example/roundin"], 2, "did you mean 'rounding'"),
     (["run", "--quick"], 2, "paper"),
@@ -146,8 +147,8 @@ def test_stdout_forms(tmp_path):
     row = report["rows"][0]
     assert row["paper"] == "example" and row["verdict"] == "within" and row["band"] == [0.8, 1.2]
     assert row["interval"][0] < row["ours"] < row["interval"][1] and row["exact"] is False
-    csv = call(EXAMPLE, "--quick", "--resume", "--output", "csv", cwd=tmp_path).stdout.splitlines()
-    assert csv[0].startswith("paper,figure,quantity") and len(csv) == 2
+    table = call(EXAMPLE, "--quick", "--resume", "--output", "csv", cwd=tmp_path).stdout.splitlines()
+    assert table[0].startswith("paper,figure,quantity") and len(table) == 2
 
 
 def test_default_folder_and_listing(tmp_path):
@@ -156,6 +157,13 @@ def test_default_folder_and_listing(tmp_path):
     assert call(EXAMPLE, "--list", cwd=tmp_path).stdout.startswith("rounding ")
     assert "example/rounding" in call(LOWBIT, "list", cwd=tmp_path).stdout
     assert json.loads(call(LOWBIT, "list", "--output", "json", cwd=tmp_path).stdout)[0]["experiment"] == "example/rounding"
+    assert json.loads(call(EXAMPLE, "--list", "--output", "json", cwd=tmp_path).stdout)[0]["figure"]
+    for program in ([EXAMPLE, "--list"], [LOWBIT, "list", "example"]):
+        table = list(csv.DictReader(call(*program, "--output", "csv", cwd=tmp_path).stdout.splitlines()))
+        assert table[0]["experiment"] == "example/rounding" and float(table[0]["cost_seconds"]) > 0
+    build = list(csv.DictReader(call(LOWBIT, "version", "--output", "csv", cwd=tmp_path).stdout.splitlines()))
+    assert build == [{key: value if isinstance(value, str) else json.dumps(value) for key, value in
+                      json.loads(call(LOWBIT, "version", "--output", "json", cwd=tmp_path).stdout).items()}]
     assert "--bits" in call(EXAMPLE, "--list-options", cwd=tmp_path).stdout.split()
     assert "revision" in call(LOWBIT, "--version", cwd=tmp_path).stdout
 
