@@ -65,25 +65,7 @@ struct TableDecoder {
   float table[16];
   std::int32_t mask;
   explicit TableDecoder(const ElementParams& p) : mask((1 << p.bits) - 1) { std::copy_n(p.by_code, 16, table); }
-  HWY_INLINE V operator()(VI code) const {
-    const D d;
-    const DI di;
-    const VI at = hn::And(code, hn::Set(di, mask));
-#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
-    return hn::GatherIndex(d, table, at);
-#else
-    if constexpr (HWY_MAX_BYTES == 64) {
-      return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, at));
-    } else if constexpr (HWY_MAX_BYTES == 32) {
-      const auto lane = hn::IndicesFromVec(d, hn::And(at, hn::Set(di, 7)));
-      const V low = hn::TableLookupLanes(hn::LoadU(d, table), lane);
-      const V high = hn::TableLookupLanes(hn::LoadU(d, table + 8), lane);
-      return hn::IfThenElse(hn::RebindMask(d, hn::Gt(at, hn::Set(di, 7))), high, low);
-    } else {
-      return hn::GatherIndex(d, table, at);
-    }
-#endif
-  }
+  HWY_INLINE V operator()(VI code) const { return lookup16(table, hn::And(code, hn::Set(DI(), mask))); }
 };
 
 /// Scale and offset of one group as the values need them.

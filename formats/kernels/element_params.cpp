@@ -32,6 +32,7 @@ void add_codebook(const Element& element, Rounding rounding, ElementParams& p) {
   }
   for (std::uint32_t code = 0; code < 16; ++code) p.by_code[code] = decode(element, code);
   std::sort(sorted.begin(), sorted.end());
+  std::fill_n(p.threshold, 16, std::numeric_limits<float>::infinity());
   p.count = static_cast<int>(sorted.size());
   for (int i = 0; i < p.count; ++i) {
     p.value_of[i] = sorted[i].first;

@@ -24,7 +24,7 @@ struct ElementParams {
   int implicit_exponent = 0;  ///< under E8M0: grid step = X * 2^-implicit_exponent
   // codebook: value_of[i] and code_of[i] belong to x with threshold[i - 1] < x <= threshold[i], in ascending order
   int count = 0;
-  float threshold[15] = {};
+  float threshold[16] = {};  ///< infinite where there is no further value
   float value_of[16] = {};
   std::int32_t code_of[16] = {};
   float by_code[16] = {};  ///< NaN where there is no value

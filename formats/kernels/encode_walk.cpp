@@ -5,11 +5,11 @@
 #include "formats/block_quantizer.hpp"
 #include "formats/code_store.hpp"
 #include "formats/group_walk.hpp"
-#include "formats/kernels/plain_cast.hpp"
 #include "formats/kernels/columns_walk.hpp"
 #include "formats/kernels/encode.hpp"
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
+#include "formats/kernels/plain_cast.hpp"
 
 namespace lowbit::kernels {
 

@@ -52,29 +52,49 @@ HWY_INLINE VI mask_bits(hn::Mask<DI> m) {
 }
 
 /// |x| in steps of 2^(step - 127), rounded away from zero iff word < fraction * 2^32, exactly as codec.cpp does it. For
-/// |x| below 2^22 steps.
+/// |x| below 2^22 steps and step > 56: a subnormal x is then so small beside the step that its bits do not matter.
 HWY_INLINE VI drawn_multiple(VI magnitude, VI step, VU word) {
   const DI di;
   const DU du;
   const VI field = shift_right(magnitude, 23);
-  const auto normal = hn::Gt(field, hn::Zero(di));
-  const VI hidden = hn::IfThenElseZero(normal, hn::Set(di, 1 << 23));
-  const VU significand = hn::BitCast(du, hn::Or(hn::And(magnitude, hn::Set(di, 0x7fffff)), hidden));
-  // bits below the last place: step - (field - 23), at least 1
-  const VI drop = hn::Add(hn::Sub(step, hn::Max(field, hn::Set(di, 1))), hn::Set(di, 23));
-  const VI zero = hn::Zero(di), last = hn::Set(di, 31);
-  const VU kept = hn::Shr(significand, hn::BitCast(du, hn::Min(drop, last)));
-  // what is dropped, as a fraction of 2^32: shifted up, or (where the step is far above) down and rounded up
-  const VU up = hn::Shl(significand, hn::BitCast(du, hn::Max(hn::Sub(hn::Set(di, 32), drop), zero)));
-  const VI beyond = hn::Min(hn::Max(hn::Sub(drop, hn::Set(di, 32)), zero), last);
-  const VU one = hn::Set(du, 1);
-  const VU down = hn::Add(hn::Shr(hn::Sub(significand, one), hn::BitCast(du, beyond)), one);
+  const VI mantissa = hn::And(magnitude, hn::Set(di, 0x7fffff));
+  const VU significand = hn::BitCast(du, hn::Or(mantissa, hn::Set(di, 1 << 23)));
+  const VI drop = hn::Sub(hn::Add(step, hn::Set(di, 23)), field);  // bits below the last place, at least 1
+  VU kept = hn::Shr(significand, hn::BitCast(du, drop));
+  // what is dropped, as a fraction of 2^32
+  VU threshold = hn::Shl(significand, hn::BitCast(du, hn::Sub(hn::Set(di, 32), drop)));
   const auto far = hn::Gt(drop, hn::Set(di, 32));
-  const VI limit = hn::IfThenElse(far, hn::BitCast(di, down), hn::BitCast(di, up));
-  const auto nothing = hn::Eq(hn::BitCast(di, significand), zero);
-  const VU threshold = hn::BitCast(du, hn::IfThenZeroElse(nothing, limit));
-  const VI round_up = hn::BitCast(di, hn::VecFromMask(du, hn::Lt(word, threshold)));
-  return hn::Sub(hn::BitCast(di, kept), round_up);
+  if (HWY_UNLIKELY(!hn::AllFalse(di, far))) {
+    // far below the last place the fraction is rounded up to the next word; zero stays
+    const VI down = hn::Min(hn::Sub(drop, hn::Set(di, 32)), hn::Set(di, 31));
+    const VU one = hn::Set(du, 1);
+    const VU above = hn::Add(hn::Shr(hn::Sub(significand, one), hn::BitCast(du, hn::Max(down, hn::Zero(di)))), one);
+    const auto is_zero = hn::RebindMask(du, hn::Eq(magnitude, hn::Zero(di)));
+    const auto far_u = hn::RebindMask(du, far);
+    threshold = hn::IfThenElse(far_u, hn::IfThenZeroElse(is_zero, above), threshold);
+    kept = hn::IfThenZeroElse(far_u, kept);
+  }
+  return hn::BitCast(di, hn::Sub(kept, hn::VecFromMask(du, hn::Lt(word, threshold))));
+}
+
+/// Entry i of 16 floats.
+HWY_INLINE V lookup16(const float* HWY_RESTRICT table, VI i) {
+  const D d;
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+  return hn::GatherIndex(d, table, i);
+#else
+  if constexpr (HWY_MAX_BYTES == 64) {
+    return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, i));
+  } else if constexpr (HWY_MAX_BYTES == 32) {
+    const DI di;
+    const auto lane = hn::IndicesFromVec(d, hn::And(i, hn::Set(di, 7)));
+    const V low = hn::TableLookupLanes(hn::LoadU(d, table), lane);
+    const V high = hn::TableLookupLanes(hn::LoadU(d, table + 8), lane);
+    return hn::IfThenElse(hn::RebindMask(d, hn::Gt(i, hn::Set(di, 7))), high, low);
+  } else {
+    return hn::GatherIndex(d, table, i);
+  }
+#endif
 }
 
 /// A floating element. The spacing of the values around x is 2^(e - M), e the exponent of x but at least that of the
@@ -211,21 +231,29 @@ struct CodebookGrid {
   ElementParams p;
   explicit CodebookGrid(const ElementParams& element) : p(element) {}
 
+  /// Number of thresholds below x, by bisection.
+  HWY_INLINE VI place(V x) const {
+    const D d;
+    const DI di;
+    const auto step = [&](VI at, V threshold, int size) HWY_ATTR {
+      const auto above = hn::RebindMask(di, hn::Gt(x, threshold));
+      return hn::Add(at, hn::IfThenElseZero(above, hn::Set(di, size)));
+    };
+    VI at = step(hn::Zero(di), hn::Set(d, p.threshold[7]), 8);
+    at = step(at, lookup16(p.threshold, hn::Add(at, hn::Set(di, 3))), 4);
+    at = step(at, lookup16(p.threshold, hn::Add(at, hn::Set(di, 1))), 2);
+    return step(at, lookup16(p.threshold, at), 1);
+  }
+
   HWY_INLINE V value(V x) const {
     const D d;
-    V r = hn::Set(d, p.value_of[0]);
-    for (int i = 1; i < p.count; ++i)
-      r = hn::IfThenElse(hn::Gt(x, hn::Set(d, p.threshold[i - 1])), hn::Set(d, p.value_of[i]), r);
-    if (!p.negative_zero) return r;
-    return hn::IfThenElse(hn::Eq(r, hn::Zero(d)), hn::CopySign(r, x), r);
+    const V r = lookup16(p.value_of, place(x));
+    return p.negative_zero ? hn::IfThenElse(hn::Eq(r, hn::Zero(d)), hn::CopySign(r, x), r) : r;
   }
 
   HWY_INLINE VI code(V x) const {
-    const D d;
     const DI di;
-    VI r = hn::Set(di, p.code_of[0]);
-    for (int i = 1; i < p.count; ++i)
-      r = hn::IfThenElse(hn::RebindMask(di, hn::Gt(x, hn::Set(d, p.threshold[i - 1]))), hn::Set(di, p.code_of[i]), r);
+    const VI r = bits_of(lookup16(reinterpret_cast<const float*>(p.code_of), place(x)));
     if (!p.negative_zero) return r;
     const VI sign = hn::And(shift_right(bits_of(x), 32 - p.bits), hn::Set(di, 1 << (p.bits - 1)));
     return hn::IfThenElse(hn::Eq(r, hn::Zero(di)), sign, r);

@@ -99,6 +99,8 @@ bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uin
   plan.element = element_params(coded_element(format), format.conversion.rounding);
   plan.rounding = format.conversion.rounding;
   plan.zero_code = format.zero_point == ZeroPoint::none ? static_cast<int>(encode(coded_element(format), 0.0f)) : 0;
+  // draws compare bits far below the grid: keep subnormals further away
+  if (plan.rounding == Rounding::sr) plan.rule.low += 64 << 23;
   plan_decoding(format, plan);
   plan.seed = format.seed;
   plan.stream_number = stream_number;

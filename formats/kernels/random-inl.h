@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 /// Words of up to kValues consecutive values.
 struct Words {
   static constexpr std::size_t kValues = 512 * HWY_MAX_BYTES / 4 + 2048;
-  /// One batch of the widest target more than is asked for, and the words before the first in its block of four.
+  /// Two batches of the widest target more than are asked for, and the words before the first in its block of four.
   HWY_ALIGN std::uint32_t room[kValues + 2 * HWY_MAX_BYTES + 4];
   const std::uint32_t* first;  ///< word of the first value
 };
@@ -31,36 +31,53 @@ HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64
 
 #else
 
-/// Low halves of 64-bit lanes hold the 32-bit numbers; what is above them never matters.
-HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
-  const hn::ScalableTag<std::uint64_t> d64;
-  const hn::RepartitionToNarrow<decltype(d64)> d32;
-  using V64 = hn::Vec<decltype(d64)>;
-  const std::size_t lanes = hn::Lanes(d64);
-  const auto product = [&](V64 a, std::uint32_t b)
-                           HWY_ATTR { return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b)); };
+using D64 = hn::ScalableTag<std::uint64_t>;
+using V64 = hn::Vec<D64>;
+
+HWY_INLINE V64 product(V64 a, std::uint32_t b) {
+  const hn::RepartitionToNarrow<D64> d32;
+  return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b));
+}
+
+/// Four words of each counter, at `to`. Low halves of 64-bit lanes hold the 32-bit numbers; what is above never
+/// matters.
+HWY_INLINE void philox_words(V64 counter, std::uint64_t stream, const std::uint64_t* HWY_RESTRICT keys,
+                             std::uint32_t* HWY_RESTRICT to) {
+  const D64 d64;
+  const hn::RepartitionToNarrow<D64> d32;
   const V64 low = hn::Set(d64, 0xffffffffu);
+  V64 c0 = counter, c1 = hn::ShiftRight<32>(counter), c2 = hn::Set(d64, stream), c3 = hn::Set(d64, stream >> 32);
+  const auto round = [&](int r) HWY_ATTR {
+    const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
+    c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, keys[2 * r]));
+    c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, keys[2 * r + 1]));
+    c1 = b;
+    c3 = a;
+  };
+  round(0), round(1), round(2), round(3), round(4), round(5), round(6), round(7), round(8), round(9);
+  const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
+  const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
+  hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, to);
+  hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), d32, to + 2 * hn::Lanes(d64));
+}
+
+HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
+  const D64 d64;
+  const std::size_t lanes = hn::Lanes(d64);
+  HWY_ALIGN std::uint64_t keys[20];
+  auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+  for (int r = 0; r < 10; ++r, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) keys[2 * r] = k0, keys[2 * r + 1] = k1;
   // lanes 0, 2, 4, ... take the first half of the counters and 1, 3, 5, ... the second, for the interleaved stores
-  // below
   HWY_ALIGN std::uint64_t order[HWY_MAX_BYTES / 8];
   for (std::size_t i = 0; i < lanes; ++i) order[i] = i % 2 == 0 ? i / 2 : lanes / 2 + i / 2;
   V64 counter = hn::Add(hn::Load(d64, order), hn::Set(d64, index / 4));
-  const std::size_t wanted = n + index % 4;
-  for (std::size_t i = 0; i < wanted; i += 4 * lanes, counter = hn::Add(counter, hn::Set(d64, lanes))) {
-    V64 c0 = counter, c1 = hn::ShiftRight<32>(counter);
-    V64 c2 = hn::Set(d64, stream), c3 = hn::Set(d64, stream >> 32);
-    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
-    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-      const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
-      c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, k0));
-      c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, k1));
-      c1 = b;
-      c3 = a;
-    }
-    const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
-    const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
-    hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, w.room + i);
-    hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), d32, w.room + i + 2 * lanes);
+  const V64 next = hn::Set(d64, lanes);
+  // two batches at a time: one alone waits for its multiplications
+  for (std::size_t i = 0, wanted = n + index % 4; i < wanted; i += 8 * lanes) {
+    const V64 second = hn::Add(counter, next);
+    philox_words(counter, stream, keys, w.room + i);
+    philox_words(second, stream, keys, w.room + i + 4 * lanes);
+    counter = hn::Add(second, next);
   }
   w.first = w.room + index % 4;
 }

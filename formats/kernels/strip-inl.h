@@ -110,9 +110,16 @@ HWY_INLINE void quantize_block(const Quantizer q, const Strip& s, std::size_t b,
   const D d;
   const std::size_t lanes = hn::Lanes(d), group = kVectors == 0 ? any_group : kVectors * lanes;
   const V c0 = constant<Quantizer>(s, 0, b), c1 = constant<Quantizer>(s, 1, b), c2 = constant<Quantizer>(s, 2, b);
-  for (std::size_t i = 0; i < group; i += lanes) {
+  const auto one = [&](std::size_t i) HWY_ATTR {
     hwy::Prefetch(x + i + ahead);
     sink.at(i).template put<kRandom>(q, hn::LoadU(d, x + i), c0, c1, c2, word + (kRandom ? i : 0));
+  };
+  if constexpr (kVectors == 0) {
+    for (std::size_t i = 0; i < group; i += lanes) one(i);
+  } else {
+    one(0);
+    if constexpr (kVectors > 1) one(lanes);
+    if constexpr (kVectors > 2) one(2 * lanes), one(3 * lanes);
   }
 }
 
@@ -124,16 +131,19 @@ HWY_INLINE void strip_of(const Quantizer q, const BlockPlan& plan, const float* 
   const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
   Words words;
   if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, index, blocks * group, words);
+  const auto word = [&](std::size_t b) { return kRandom ? words.first + b * group : nullptr; };
+  if (HWY_LIKELY(ordinary)) {
+    for (std::size_t b = 0; b < blocks; ++b)
+      quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word(b), ahead);
+    return;
+  }
   for (std::size_t b = 0; b < blocks; ++b) {
-    if (HWY_UNLIKELY(!ordinary && s.flags[b] != kOrdinary)) {
-      if (s.flags[b] == kZero)
-        sink.at(b * group).zeros(group, plan.zero_code);
-      else
-        unusual(b);
-      continue;
-    }
-    const std::uint32_t* word = kRandom ? words.first + b * group : nullptr;
-    quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word, ahead);
+    if (s.flags[b] == kZero)
+      sink.at(b * group).zeros(group, plan.zero_code);
+    else if (s.flags[b] == kUnusual)
+      unusual(b);
+    else
+      quantize_block<kRandom, 0>(q, s, b, x + b * group, sink.at(b * group), group, word(b), ahead);
   }
 }
 

@@ -3,11 +3,11 @@
 #include <cmath>
 #include <vector>
 
-#include "formats/kernels/plain_cast.hpp"
 #include "formats/kernels/columns_walk.hpp"
 #include "formats/kernels/fake_quantize.hpp"
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
+#include "formats/kernels/plain_cast.hpp"
 
 namespace lowbit::kernels {
 
