@@ -144,6 +144,7 @@ bool decode(const Quantized& q, float* y) {
   plan.group = g.group;
   const DefaultRounding state;
   if (!make_plan(q.format, q.tensor_scale, 0, plan)) return false;
+  plan_decoding(q.format, plan);
   // only read from
   const SplitParts parts{const_cast<std::uint8_t*>(q.codes.data()),
                          8,
@@ -184,6 +185,7 @@ bool decode_packed(const PackedTensor& packed, float* y, Workers* workers) {
   plan.group = g.group;
   const DefaultRounding state;
   if (!make_plan(packed.format, packed.tensor_scale, 0, plan)) return false;
+  plan_decoding(packed.format, plan);
   const SplitParts parts{const_cast<std::uint8_t*>(packed.codes.data()),
                          packed.format.element->bits,
                          const_cast<std::uint8_t*>(packed.scales.data()),

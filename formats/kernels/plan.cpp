@@ -80,19 +80,19 @@ bool plan_scaler(const Format& format, std::optional<float> tensor_scale, BlockP
 
 }  // namespace
 
-namespace {
-
 void plan_decoding(const Format& format, BlockPlan& plan) {
   plan.scale_source = format.scale_element;
   plan.zero_source = format.zero_element;
-  plan.sign_extends = format.element->is_integer() && format.zero_point == ZeroPoint::none;
   if (format.scale_element->bits > 8) return;
   const int implicit = format.scale_element->kind == ElementKind::exponent ? implicit_exponent(*format.element) : 0;
   for (std::uint32_t code = 0; code < format.scale_element->code_count(); ++code)
     plan.scale_of[code] = std::ldexp(decode(*format.scale_element, code), -implicit);
 }
 
-}  // namespace
+const BlockQuantizer& BlockPlan::reference() const {
+  std::call_once(made_, [this] { quantizer_ = make_block_quantizer(format, tensor_scale); });
+  return *quantizer_;
+}
 
 bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uint64_t stream_number, BlockPlan& plan) {
   if (!covered(format) || !plan_scaler(format, tensor_scale, plan)) return false;
@@ -101,10 +101,11 @@ bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uin
   plan.zero_code = format.zero_point == ZeroPoint::none ? static_cast<int>(encode(coded_element(format), 0.0f)) : 0;
   // draws compare bits far below the grid: keep subnormals further away
   if (plan.rounding == Rounding::sr) plan.rule.low += 64 << 23;
-  plan_decoding(format, plan);
   plan.seed = format.seed;
   plan.stream_number = stream_number;
-  plan.quantizer = make_block_quantizer(format, tensor_scale);
+  plan.sign_extends = format.element->is_integer() && format.zero_point == ZeroPoint::none;
+  plan.format = format;
+  plan.tensor_scale = tensor_scale;
   return true;
 }
 
@@ -113,14 +114,15 @@ void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_
   constexpr std::size_t kPiece = 1024;
   std::uint32_t codes[kPiece], words[kPiece];
   const bool draws = plan.rounding == Rounding::sr;
-  const GroupState state = plan.quantizer->begin(x, n);
+  const BlockQuantizer& quantizer = plan.reference();
+  const GroupState state = quantizer.begin(x, n);
   for (std::size_t first = 0; first < n; first += kPiece) {
     const std::size_t m = std::min(kPiece, n - first);
     for (std::size_t i = 0; draws && i < m; ++i)
 
       words[i] = random_word(plan.seed, plan.stream_number, index + (first + i) * stride);
-    plan.quantizer->encode(state, x + first, m, draws ? words : nullptr, codes);
-    plan.quantizer->decode(state, codes, m, y + first);
+    quantizer.encode(state, x + first, m, draws ? words : nullptr, codes);
+    quantizer.decode(state, codes, m, y + first);
   }
 }
 
@@ -130,12 +132,13 @@ GroupState reference_codes(const BlockPlan& plan, const float* x, std::size_t n,
   std::uint32_t wide[kPiece], words[kPiece];
   const bool draws = plan.rounding == Rounding::sr;
   const int unused = plan.sign_extends ? 32 - plan.element.bits : 0;
-  const GroupState state = plan.quantizer->begin(x, n);
+  const BlockQuantizer& quantizer = plan.reference();
+  const GroupState state = quantizer.begin(x, n);
   for (std::size_t first = 0; first < n; first += kPiece) {
     const std::size_t m = std::min(kPiece, n - first);
     for (std::size_t i = 0; draws && i < m; ++i)
       words[i] = random_word(plan.seed, plan.stream_number, index + (first + i) * stride);
-    plan.quantizer->encode(state, x + first, m, draws ? words : nullptr, wide);
+    quantizer.encode(state, x + first, m, draws ? words : nullptr, wide);
     for (std::size_t i = 0; i < m; ++i) {
       const auto extended = static_cast<std::int32_t>(wide[i] << unused) >> unused;
       codes[first + i] = static_cast<std::uint8_t>(extended);

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "formats/block_quantizer.hpp"
@@ -43,12 +44,22 @@ struct BlockPlan {
   const Element* zero_source = nullptr;       ///< minimum: element of the zero codes
   std::array<float, 256> scale_of{};          ///< factor of each scale code of at most 8 bits
   bool sign_extends = false;                  ///< codes are kept in two's complement of the whole byte
-  std::unique_ptr<BlockQuantizer> quantizer;  ///< the reference, for unusual groups
+  /// The reference, for unusual groups: made when the first of them comes.
+  const BlockQuantizer& reference() const;
+
+  Format format;
+  std::optional<float> tensor_scale;
+
+ private:
+  mutable std::once_flag made_;
+  mutable std::unique_ptr<BlockQuantizer> quantizer_;
 };
 
 /// Whether kernels cover the format's elements, scales and rounding; fills the plan except for its group and `stream`.
 /// `tensor_scale` as made by second_level_scale.
 bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uint64_t stream_number, BlockPlan& plan);
+/// What decoding needs besides.
+void plan_decoding(const Format& format, BlockPlan& plan);
 
 /// Factor that the values of a group with this scale code are multiplied by, the second level left out.
 inline float scale_value(const BlockPlan& plan, std::uint32_t code) {

@@ -64,6 +64,7 @@ struct PowerOfTwo {
 template <bool kAway, bool kSaturate>
 struct PowerFloat {
   static constexpr bool kDraws = !kAway;
+  static constexpr bool kAwayFromZero = kAway;
   static constexpr int kConstants = 2;
   static constexpr bool kRange = false;
   PowerOfTwo scaler;
@@ -94,6 +95,7 @@ struct PowerFloat {
 template <bool kAway, bool kSaturate>
 struct PowerInteger {
   static constexpr bool kDraws = !kAway;
+  static constexpr bool kAwayFromZero = kAway;
   static constexpr int kConstants = 3;
   static constexpr bool kRange = false;
   PowerOfTwo scaler;
@@ -156,6 +158,7 @@ struct Quotient {
 template <bool kSecond, bool kAway>
 struct QuotientFloat : Quotient<kSecond> {
   static constexpr bool kDraws = !kAway;
+  static constexpr bool kAwayFromZero = kAway;
   FloatGrid<kAway> grid;
   std::int32_t min_normal;
   float max;
@@ -178,6 +181,7 @@ struct QuotientFloat : Quotient<kSecond> {
 template <bool kSecond, bool kAway>
 struct QuotientInteger : Quotient<kSecond> {
   static constexpr bool kDraws = !kAway;
+  static constexpr bool kAwayFromZero = kAway;
   IntegerGrid<kAway> grid;
   float least, largest;
   explicit QuotientInteger(const BlockPlan& plan)
@@ -200,6 +204,7 @@ struct QuotientInteger : Quotient<kSecond> {
 template <bool kSecond>
 struct QuotientCodebook : Quotient<kSecond> {
   static constexpr bool kDraws = false;
+  static constexpr bool kAwayFromZero = false;
   CodebookGrid grid;
   explicit QuotientCodebook(const BlockPlan& plan) : Quotient<kSecond>(plan), grid(plan.element) {}
   HWY_INLINE V value(V x, V c0, V c1, V) const { return this->scaled(grid.value(hn::Div(x, c0)), c0, c1); }
@@ -210,6 +215,7 @@ struct QuotientCodebook : Quotient<kSecond> {
 template <bool kMinimum, bool kAway>
 struct Shifted {
   static constexpr bool kDraws = !kAway;
+  static constexpr bool kAwayFromZero = kAway;
   static constexpr int kConstants = 2;  // scale; zero point or minimum
   static constexpr bool kRange = true;
   float levels, low, high;

@@ -154,9 +154,14 @@ HWY_INLINE void run_strip(const Quantizer q, const BlockPlan& plan, const float*
   if constexpr (Quantizer::kDraws) {
     if (plan.rounding == Rounding::sr) return strip_of<true, 0>(q, plan, x, sink, blocks, index, ahead, s, unusual);
   }
-  with_vectors(plan.group / hn::Lanes(D()), [&](auto vectors) HWY_ATTR {
-    strip_of<false, vectors()>(q, plan, x, sink, blocks, index, ahead, s, unusual);
-  });
+  // the rarer rounding is not worth its own loops
+  if constexpr (Quantizer::kAwayFromZero) {
+    strip_of<false, 0>(q, plan, x, sink, blocks, index, ahead, s, unusual);
+  } else {
+    with_vectors(plan.group / hn::Lanes(D()), [&](auto vectors) HWY_ATTR {
+      strip_of<false, vectors()>(q, plan, x, sink, blocks, index, ahead, s, unusual);
+    });
+  }
 }
 
 /// y = quantised x for `blocks` <= strip_blocks(group) blocks; y may be x. `ahead`: values after x + i that are fetched
