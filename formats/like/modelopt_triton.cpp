@@ -37,7 +37,8 @@ void fake_group(const Format& format, float tensor_amax, std::span<const float> 
   const float scale = effective_scale(format, tensor_amax, x);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const float value = magnitude(format, std::abs(x[i]) / scale) * scale;
-    y[i] = x[i] >= 0 ? value : 0.0f - value;  // Triton negates by subtracting: no -0
+    const float result = x[i] >= 0 ? value : 0.0f - value;  // Triton negates by subtracting: no -0
+    y[i] = std::isnan(result) ? canonical_nan() : result;
   }
 }
 

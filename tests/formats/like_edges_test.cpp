@@ -211,3 +211,28 @@ TEST_CASE("named implementations do not depend on the axis, on aliasing, or on w
     CHECK(same_bits(joined, y));
   }
 }
+
+TEST_CASE("every NaN of a named implementation is the canonical one", "[like][nan]") {
+  std::vector<float> x = ordinary_values(512), y(x.size());
+  x[37] = -std::numeric_limits<float>::infinity();
+  x[170] = std::numeric_limits<float>::infinity();
+  x[300] = std::bit_cast<float>(0xFFC12345u);
+  x[400] = std::numeric_limits<float>::max();
+  std::size_t seen = 0, other = 0;
+  for (const like::Implementation* implementation : like::implementations())
+    for (const std::string_view format : implementation->formats) {
+      const std::string name(format), like = ":like=" + std::string(implementation->name);
+      const Format parsed = parse_format(contains(name, ":like=") ? name : name + like);
+      for (const std::size_t values : {std::size_t{256}, x.size()}) {  // without and with a NaN
+        fake_quantize_ref(parsed, Layout::vector(values), x.data(), y.data());
+        for (std::size_t i = 0; i < values; ++i) {
+          if (!std::isnan(y[i])) continue;
+          ++seen;
+          if (std::bit_cast<std::uint32_t>(y[i]) != 0x7FC00000u && ++other == 1)
+            UNSCOPED_INFO(to_string(parsed) << ", value " << i);
+        }
+      }
+    }
+  CHECK(seen > 0);
+  CHECK(other == 0);
+}
