@@ -84,7 +84,8 @@ HWY_INLINE V scaled(const Decoder decoder, VI code, V scale, V offset, float sec
   const V block = hn::Mul(v, scale);
   const V product = kScaler == Scaler::two_level ? hn::Mul(block, hn::Set(D(), second)) : block;
   // integers have no -0, whatever the scale's sign and wherever the product underflows
-  return canonical(std::is_same_v<Decoder, IntegerDecoder> ? hn::Add(product, hn::Zero(D())) : product);
+  constexpr bool kNoMinusZero = std::is_same_v<Decoder, IntegerDecoder> || kScaler == Scaler::ternary;
+  return canonical(kNoMinusZero ? hn::Add(product, hn::Zero(D())) : product);
 }
 
 template <Scaler kScaler, class Decoder>
@@ -186,6 +187,8 @@ void DecodeGroups(const BlockPlan& plan, const SplitParts& in, std::size_t group
       return decode_all<Scaler::minimum, UnsignedDecoder>(plan, in, groups, size, y);
     case Scaler::two_level:
       return decode_any<Scaler::two_level>(plan, in, groups, size, y);
+    case Scaler::ternary:
+      return decode_all<Scaler::ternary, TableDecoder>(plan, in, groups, size, y);
     default:
       return decode_any<Scaler::quotient>(plan, in, groups, size, y);
   }
@@ -211,6 +214,8 @@ void DecodeColumns(const BlockPlan& plan, const ColumnGroups& g, const SplitPart
       return decode_side_by_side<Scaler::minimum, UnsignedDecoder>(plan, g, in, y);
     case Scaler::two_level:
       return decode_any_columns<Scaler::two_level>(plan, g, in, y);
+    case Scaler::ternary:
+      return decode_side_by_side<Scaler::ternary, TableDecoder>(plan, g, in, y);
     default:
       return decode_any_columns<Scaler::quotient>(plan, g, in, y);
   }

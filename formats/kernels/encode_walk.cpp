@@ -10,6 +10,7 @@
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
 #include "formats/kernels/plain_cast.hpp"
+#include "formats/kernels/ternary.hpp"
 
 namespace lowbit::kernels {
 
@@ -36,7 +37,11 @@ bool packs(const GroupRows& g, const Layout& layout, int bits) {
 
 void encode_run(const BlockPlan& plan, const GroupRows& rows, const GroupRun& run, const float* x,
                 const SplitParts& all, std::uint64_t first_index) {
-  if (run.blocks > 0 && plan.group % lane_count() == 0 && plan.group % 8 == 0 && plan.group <= kMaxBlock) {
+  if (run.blocks > 0 && plan.scaler == Scaler::ternary && plan.group % 16 == 0 && plan.group <= kMaxBlock)
+    return encode_ternary(plan, x + run.index, run.blocks, first_index + run.index,
+                          parts_of(rows, all, run.number, run.index));
+  if (run.blocks > 0 && plan.scaler != Scaler::ternary && plan.group % lane_count() == 0 && plan.group % 8 == 0 &&
+      plan.group <= kMaxBlock) {
     const SplitParts out = parts_of(rows, all, run.number, run.index);
     return encode_blocks(plan, x + run.index, run.blocks, first_index + run.index, out);
   }
@@ -118,6 +123,7 @@ bool encode(const Format& format, const Layout& layout, const float* x, Quantize
   plan.group = g.group;
   const DefaultRounding state;
   if (!plan_for(format, layout, x, context, plan, out.tensor_scale)) return false;
+  if (g.rows == 0 && plan.scaler == Scaler::ternary) return false;
   out.code_bytes = 1;
   out.codes.resize(layout.size());
   const std::size_t groups = g.rows != 0 ? g.group_count() : columns.group_count();

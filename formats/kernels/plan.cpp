@@ -23,7 +23,7 @@ bool covered(const Format& format) {
   const bool draws = rounding == Rounding::sr && element.kind != ElementKind::codebook;
   const bool rounds = rounding == Rounding::rne || rounding == Rounding::rna || draws;
   const bool grid = element.is_integer() || (element.is_float() && element.is_signed && element.bits <= 8) ||
-                    (element.kind == ElementKind::codebook && scale_rule(format.rule).kind == ScaleRuleKind::quotient);
+                    element.kind == ElementKind::codebook;
   return format.like.empty() && !format.flush && rounds && grid && format.conversion.overflow == Overflow::sat &&
          format.scale_element != nullptr;
 }
@@ -41,7 +41,7 @@ bool plan_power_of_two(const Format& format, BlockPlan& plan) {
 /// What every scale that is a rounded quotient needs.
 bool plan_rounded_scale(const Format& format, BlockPlan& plan) {
   const Element& scale = *format.scale_element;
-  if (format.rule != ScaleRule::amax || !scale.is_float()) return false;
+  if (!scale.is_float()) return false;
   plan.rounds_scale = scale.bits < 32;
   plan.scale_element = element_params(scale);
   plan.scale_low = 0x1p-100f;
@@ -72,10 +72,18 @@ bool plan_shifted(const Format& format, BlockPlan& plan) {
   return plan_rounded_scale(format, plan);
 }
 
+bool plan_ternary(const Format& format, BlockPlan& plan) {
+  if (format.rule == ScaleRule::grid) return false;
+  plan.scaler = Scaler::ternary;
+  plan.ternary_rule = format.rule;
+  return plan_rounded_scale(format, plan);
+}
+
 bool plan_scaler(const Format& format, std::optional<float> tensor_scale, BlockPlan& plan) {
+  if (scale_rule(format.rule).kind == ScaleRuleKind::ternary) return plan_ternary(format, plan);
   if (format.zero_point != ZeroPoint::none) return plan_shifted(format, plan);
   if (format.scale_element->kind == ElementKind::exponent) return plan_power_of_two(format, plan);
-  return plan_quotient(format, tensor_scale, plan);
+  return format.rule == ScaleRule::amax && plan_quotient(format, tensor_scale, plan);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "formats/kernels/kernels.hpp"
 #include "formats/kernels/pieces.hpp"
 #include "formats/kernels/plain_cast.hpp"
+#include "formats/kernels/ternary.hpp"
 
 namespace lowbit::kernels {
 
@@ -18,7 +19,9 @@ void quantize_group(const BlockPlan& plan, const float* x, float* y, std::size_t
 }
 
 void quantize_run(const BlockPlan& plan, const GroupRun& run, const float* x, float* y, std::uint64_t first_index) {
-  if (run.blocks > 0 && plan.group % lane_count() == 0 && plan.group <= kMaxBlock)
+  if (run.blocks > 0 && plan.scaler == Scaler::ternary && plan.group % 16 == 0 && plan.group <= kMaxBlock)
+    return quantize_ternary(plan, x + run.index, y + run.index, run.blocks, first_index + run.index);
+  if (run.blocks > 0 && plan.scaler != Scaler::ternary && plan.group % lane_count() == 0 && plan.group <= kMaxBlock)
     return quantize_blocks(plan, x + run.index, y + run.index, run.blocks, first_index + run.index);
   const std::size_t group = run.blocks == 0 ? run.size : plan.group;
   for (std::size_t at = run.index; at < run.index + run.size; at += group)
@@ -104,6 +107,7 @@ bool fake_quantize(const Format& format, const Layout& layout, const float* x, f
   std::optional<float> tensor_scale;
   if (!plan_for(format, layout, x, context, plan, tensor_scale)) return false;
   if (groups.rows == 0) {
+    if (plan.scaler == Scaler::ternary) return false;
     quantize_column_tensor(plan, columns, x, y, context);
     return true;
   }

@@ -8,7 +8,7 @@ build_packages=(build-essential cmake ninja-build git ca-certificates pkg-config
   nlohmann-json3-dev libsimdjson-dev zlib1g-dev)
 python_packages=(python3 python3-venv python3-numpy python3-scipy python3-h5py python3-xarray python3-h5netcdf
   python3-netcdf4 python3-pandas python3-matplotlib python3-jinja2)
-test_packages=(python3-pytest hdf5-tools strace)
+test_packages=(python3-pytest hdf5-tools strace valgrind)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -129,7 +129,9 @@ inline const std::vector<std::string>& twin_formats() {
                              "int5:g32",
                              "int7:g128:asym"})
       for (const char* round : {"rne", "rna", "sr"}) names.push_back(std::string(base) + ":round=" + round);
-    for (const char* base : {"nf4", "bnb_fp4", "nf4:g128:s=fp16", "nf4:channel"})
+    for (const char* base :
+         {"ternary", "ternary:g32:s=fp16:rule=absmean", "ternary:g64:s=bf16:rule=absmax", "ternary:g256:s=fp32",
+          "ternary:g48:s=fp32:rule=absmean", "nf4", "bnb_fp4", "nf4:g128:s=fp16", "nf4:channel"})
       for (const char* round : {"rne", "rna"}) names.push_back(std::string(base) + ":round=" + round);
     return names;
   }();
@@ -146,7 +148,8 @@ inline std::vector<Layout> twin_layouts(const std::string& name) {
 /// The same, with groups across the contiguous axis: fewer columns than a panel and more, remainders, short last
 /// groups.
 inline std::vector<Layout> twin_columns(const std::string& name) {
-  if (name.find(":tensor") != std::string::npos) return {};
+  // scales of the ternary formats are sums down the columns: the reference's business
+  if (name.find(":tensor") != std::string::npos || name.find("ternary") == 0) return {};
   return {Layout({130, 49}, 0), Layout({2, 70, 301}, 1)};
 }
 
