@@ -1,4 +1,6 @@
 // fake_quantize equals its reference bit for bit, on every target that this machine has.
+#include <cmath>
+
 #include "formats/error.hpp"
 #include "tests/formats/kernels/spawning_workers.hpp"
 #include "tests/formats/kernels/twin.hpp"
@@ -75,6 +77,28 @@ TEST_CASE("kernels equal the reference on plain casts", "[kernels]") {
     for (const std::string& name : twin_casts()) {
       for (const std::size_t n : {4097, 5000}) check_twin(name, Layout::vector(n), n, n == 5000, 3);
       for (std::size_t n = 1; n <= 70; ++n) check_twin(name, Layout::vector(n), n, n % 3 == 0);
+    }
+  });
+}
+
+TEST_CASE("kernels equal the reference on casts around the largest value", "[kernels]") {
+  on_every_target([] {
+    for (const std::string& name : twin_casts()) {
+      const Format format = parse_format(name);
+      const double largest = format.element->max();
+      std::vector<float> x;
+      for (int i = 0; i < 4096; ++i)  // from the largest value to two gaps beyond it, draws of all kinds with each
+        x.push_back(static_cast<float>((i % 2 == 0 ? 1 : -1) * largest * (1 + std::ldexp(i % 512 - 128, -16))));
+      for (int i = 0; i < 4096; ++i)
+        x.push_back(static_cast<float>((i % 2 == 0 ? 1 : -1) * largest * (1 + std::ldexp(i % 512 - 128, -10))));
+      const Layout layout = Layout::vector(x.size());
+      std::vector<float> expected(x.size()), y(x.size());
+      fake_quantize_ref(format, layout, x.data(), expected.data());
+      REQUIRE(kernels::fake_quantize(format, layout, x.data(), y.data(), {}));
+      const std::size_t at = first_difference(expected.data(), y.data(), x.size());
+      if (at < x.size())
+        FAIL(name << " on " << kernels::target() << ": x = " << x[at] << ": reference " << expected[at] << ", kernel "
+                  << y[at]);
     }
   });
 }
