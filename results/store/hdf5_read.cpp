@@ -4,7 +4,7 @@
 
 #include "formats/error.hpp"
 #include "results/store/hdf5_file.hpp"
-#include "results/store/hdf5_handle.hpp"
+#include "results/store/hdf5_parts.hpp"
 
 namespace lowbit::store {
 namespace {
@@ -177,6 +177,10 @@ struct Reader {
 };
 
 }  // namespace
+
+std::vector<Attribute> read_attributes(hid_t object, std::size_t file_bytes) {
+  return Reader{file_bytes}.attributes(object);
+}
 
 Group read_tree(const std::string& path) {
   start_library();
