@@ -88,7 +88,12 @@ std::vector<const Experiment*> select(const std::vector<const Experiment*>& know
   std::vector<const Experiment*> selected;
   for (const std::string& word : words) {
     const auto found = std::find(names.begin(), names.end(), word);
-    if (found == names.end()) throw_error(ExitCode::usage, "unknown figure '{}'{}", word, suggestion(word, names));
+    if (found == names.end()) {
+      std::vector<std::string> accepted = names;
+      for (const PaperCommand& c : commands_of(known.front()->declared().paper_slug())) accepted.emplace_back(c.name);
+      throw_error(ExitCode::usage, "unknown figure{} '{}'{}", accepted.size() > names.size() ? " or command" : "", word,
+                  suggestion(word, accepted));
+    }
     const Experiment* e = known[static_cast<std::size_t>(found - names.begin())];
     if (std::find(selected.begin(), selected.end(), e) != selected.end())
       throw_error(ExitCode::usage, "figure '{}' is named twice", word);

@@ -2,7 +2,7 @@
 // Spinning Wheels"). What stopping rules save and cost on simulated traces. The generator was fitted to the published
 // main table: rows that compare with it are marked "fitted: true"; evidence are those on which it was not fitted
 // (single rules, the gap to budget forcing, delay, early stops, noise). Main table and budget curve:
-// rcp/main_table.cpp.
+// rcp/main_table.cpp; rank noise: rcp/rank_noise.cpp.
 #include <fmt/format.h>
 #include <cmath>
 
@@ -123,53 +123,6 @@ Experiment thresholds() {
       .rows(threshold_rows);
 }
 LOWBIT_REGISTER(thresholds);
-
-// ---- rank noise: what a quantised KV cache does ----
-
-struct NoisePoint {
-  double noise, early, accuracy, band;
-};
-constexpr NoisePoint kNoise[] = {{0, 10.3, 67.4, 2},   {0.1, 11.1, 67.3, 2}, {0.2, 14.6, 66.8, 2},
-                                 {0.3, 20.8, 65.3, 2}, {0.5, 51.6, 56.0, 3}, {0.8, 90.3, 38.8, 3}};
-
-Population make_noisy(const Point& p, Rng rng) {
-  early_exit::GeneratorModel model;
-  model.rank_noise = p.real("noise");
-  return simulate(early_exit::profile(p.text("profile")), rng.word64(), trace_count(p), {"full", "rcpd", "no-think"},
-                  model);
-}
-
-Record compute_noise(const Point& p, Rng) {
-  const auto& population = p.shared<Population>("population");
-  return estimates(population, population.of("rcpd"), p.shared<Weights>("weights"));
-}
-
-std::vector<Row> noise_rows(const Results& results) {
-  RowList rows(results);
-  for (const NoisePoint& n : kNoise) {
-    const Coordinates where{{"profile", "qwen3-8b"}, {"noise", n.noise}};
-    const std::string name = fmt::format("rank noise {}", n.noise), source = "run of 6,000 traces",
-                      note = "evidence, simulated";
-    rows.add_share({name + " early stops", "early_share", where, Interval{n.early - n.band, n.early + n.band}, n.early,
-                    source, note});
-    rows.add({name + " accuracy", "accuracy", where, Interval{n.accuracy - n.band, n.accuracy + n.band}, n.accuracy,
-              source, note});
-  }
-  return rows.take();
-}
-
-Experiment kv_noise() {
-  Experiment e = declare("kv_noise", "", "RCPD under noise in the rank, as from a quantised KV cache, simulated");
-  e.axis("profile", profile_axis(false), "", "model and benchmark mix that the generator stands for")
-      .axis("noise", numbers({0, 0.1, 0.2, 0.3, 0.5, 0.8}), "1",
-            "standard deviation of the noise in log10 rank, a sentence")
-      .draws_vary_with({"profile"})
-      .shared("population", {"profile", "noise"}, make_noisy)
-      .shared("weights", {}, make_weights);
-  with_estimates(e);
-  return e.quick("traces=500").cost(10).point(compute_noise).rows(noise_rows);
-}
-LOWBIT_REGISTER(kv_noise);
 
 // ---- detection of k_RCP ----
 

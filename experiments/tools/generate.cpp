@@ -6,6 +6,7 @@
 
 #include "experiments/tools/model_options.hpp"
 #include "experiments/tools/output.hpp"
+#include "experiments/tools/thinking.hpp"
 #include "experiments/tools/threads.hpp"
 #include "experiments/tools/verb.hpp"
 #include "formats/error.hpp"
@@ -24,6 +25,7 @@ CommandLine declare() {
   line.value("max-tokens", "N", "at most so many new tokens", "64");
   line.value("temperature", "T", "0: the likeliest token each time; else draws from softmax(logits / T)", "0");
   line.value("seed", "N", "of the draws", "1");
+  declare_thinking(line);
   declare_sites(line);
   declare_output(line);
   return line;
@@ -43,6 +45,11 @@ class Printer {
   const model::TokenText& text_;
 };
 
+std::string stop_line(const early_exit::Stop& stop) {
+  return fmt::format("thinking ended by {}: {} sentences, {} tokens; {} tokens of probes", reason_name(stop.reason),
+                     stop.sentences, stop.think_tok, stop.probe_tok);
+}
+
 int run(const Words& words) {
   CommandLine line = declare();
   if (!line.parse(words)) return 0;
@@ -57,11 +64,13 @@ int run(const Words& words) {
   const std::string folder = model::find_model(line.text("model"));
   const model::Config config = model::read_config(folder);
   options.stop_tokens = config.end_tokens;
+  const auto thinking = thinking_options(line, folder, config);
   const auto prompt = line.given("prompt") ? tokenise(folder, line.text("prompt"), config.vocabulary)
                                            : model::read_tokens(line.text("tokens"), config.vocabulary);
-  if (prompt.size() + options.max_tokens > config.context)
+  const std::size_t answer = thinking ? thinking->longest() : 0;
+  if (prompt.size() + options.max_tokens + answer > config.context)
     throw_error(ExitCode::usage, "{} prompt tokens and {} new ones exceed the model's context of {}", prompt.size(),
-                options.max_tokens, config.context);
+                options.max_tokens + answer, config.context);
   const model::TokenText text(folder);
   const model::Model m = model::Model::load(folder, threads);
   model::Hooks hooks(m);
@@ -71,20 +80,38 @@ int run(const Words& words) {
   const auto cache = hooks.make_cache();
   const auto start = std::chrono::steady_clock::now();
   Printer printer(text);
-  const auto tokens = model::generate(hooks, *cache, prompt, options, threads, nullptr,
-                                      form == OutputForm::text ? std::function<void(std::int32_t)>(printer) : nullptr);
+  const auto emit = form == OutputForm::text ? std::function<void(std::int32_t)>(printer) : nullptr;
+  Thought thought;
+  if (thinking)
+    thought = think(
+        hooks, *cache, prompt, options, *thinking,
+        [&](std::int32_t token) {
+          return text.text({&token, 1});
+        },
+        line.text("model"), threads, emit);
+  else
+    thought.thinking = model::generate(hooks, *cache, prompt, options, threads, nullptr, emit);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (form == OutputForm::text) {
     fmt::print("\n");
+    if (thinking) fmt::print(stderr, "{}\n", stop_line(thought.stop));
     return 0;
   }
-  print_record({{"model", line.text("model")},
+  Record record{{"model", line.text("model")},
                 {"prompt_tokens", prompt.size()},
-                {"tokens", tokens},
-                {"text", text.text(tokens)},
-                {"cache_bytes", cache->bytes()},
-                {"seconds", seconds}},
-               form);
+                {"tokens", thought.thinking},
+                {"text", text.text(thought.thinking)}};
+  if (thinking) {
+    record["stopped_by"] = reason_name(thought.stop.reason);
+    record["sentences"] = thought.stop.sentences;
+    record["think_tok"] = thought.stop.think_tok;
+    record["probe_tok"] = thought.stop.probe_tok;
+    record["answer_tokens"] = thought.answer;
+    record["answer"] = text.text(thought.answer);
+  }
+  record["cache_bytes"] = cache->bytes();
+  record["seconds"] = seconds;
+  print_record(record, form);
   return 0;
 }
 

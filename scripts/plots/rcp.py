@@ -12,15 +12,16 @@ from .rcp_common import COLOURS, NAMES, PROFILES, coordinates, error_bar, family
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, RED, SKY, hollow
 
 STAGE_COLOURS = {1: "#F6E8C3", 2: "#D9EAD3", 3: "#D6E6F4"}
-MAIN_END = {"tokens": 25000, "compression": 120, "accuracy": 100}  # larger values are arrows
+MAIN_END = {"tokens": 25000, "compression": 120, "accuracy": 100, "rpcr": 100}  # larger values are arrows
+MAIN_TICKS = {"tokens": ([0, 20000], ["0", "20 000"]), "compression": ([0, 50, 100],), "accuracy": ([25, 50, 75],), "rpcr": ([0, 25, 50, 75],)}
 METHODS = {"full": "Full", "no-think": "No-Think", "budget-matched": "BF", "deer": "DEER", "rcpd": "RCPD"}
 
 
 def main(result):
-    """The main table: tokens, compression and accuracy of every rule, ours beside the published values."""
+    """The main table: tokens, compression, accuracy and accuracy for its cost of every rule, ours beside the published values."""
     profiles, detectors = coordinates(result, "profile"), coordinates(result, "detector")
-    fig, axes = style.figure(1, 3, PAGE, 1.0 + 0.155 * len(profiles) * (len(detectors) + 1), sharey=True)
-    columns = (("tokens", "tokens, mean per trace", "{:.0f}", (0, 32000)), ("compression", "tokens / full (%)", "{:.1f}", (0, 160)), ("accuracy", "accuracy (%)", "{:.1f}", (15, 112)))
+    fig, axes = style.figure(1, 4, PAGE, 1.0 + 0.155 * len(profiles) * (len(detectors) + 1), sharey=True)
+    columns = (("tokens", "tokens, mean", "{:.0f}", (0, 40000)), ("compression", "tokens / full (%)", "{:.1f}", (0, 190)), ("accuracy", "accuracy (%)", "{:.1f}", (15, 125)), ("rpcr", "RPCR (points/10$^4$)", "{:.1f}", (-4, 140)))
     ticks, labels = [], []
     for block, profile in enumerate(profiles):
         top = block * (len(detectors) + 1.6)
@@ -31,8 +32,9 @@ def main(result):
             labels.append(NAMES.get(detector, detector))
             for panel, (output, _, form, _) in zip(axes[0], columns):
                 main_cell(panel, result, output, profile, detector, y, form)
-    for panel, (_, label, _, limits) in zip(axes[0], columns):
+    for panel, (output, label, _, limits) in zip(axes[0], columns):
         panel.set(xlabel=label, xlim=limits)
+        panel.set_xticks(*MAIN_TICKS[output])
         panel.grid(axis="y", visible=False)
     axes[0, 0].set_yticks(ticks, labels, fontsize=6)
     axes[0, 0].set_ylim(max(ticks) + 0.8, -1.7)
@@ -43,26 +45,43 @@ def main(result):
     return say_simulated(fig, "stopping rules; Full and RCPD fitted to the published table", result)
 
 
+def main_value(result, output, at):
+    """A number of the table; RPCR = 10^4 (accuracy - no-think accuracy) / tokens."""
+    if output != "rpcr":
+        return float(result[output].sel(at))
+    gain = float(result["accuracy"].sel(at)) - float(result["accuracy"].sel(at | {"detector": "no-think"}))
+    return 1e4 * gain / float(result["tokens"].sel(at))
+
+
+def main_published(result, output, profile, detector):
+    """The paper's number, or None; its RPCR follows from its other columns."""
+    def row(method, name):
+        return published(result, f"{profile} {method}, published {name}")
+    if output != "rpcr":
+        return row(METHODS.get(detector), "CR" if output == "compression" else output)
+    accuracy, tokens, base = row(METHODS.get(detector), "accuracy"), row(METHODS.get(detector), "tokens"), row("No-Think", "accuracy")
+    return None if None in (accuracy, tokens, base) else 1e4 * (accuracy - base) / tokens
+
+
 def main_cell(panel, result, output, profile, detector, y, form):
     """One number of the table: a dot, its interval, the published diamond, and both as text."""
     at = dict(profile=profile, detector=detector)
-    value = float(result[output].sel(at))
+    value = main_value(result, output, at)
     offline = detector in ("oracle", "budget-matched")
     colour = COLOURS[family(detector)]
-    low, high = (float(result[f"{output}_{end}"].sel(at)) for end in ("low", "high"))
+    low, high = (float(result[f"{output}_{end}"].sel(at)) if f"{output}_{end}" in result.dataset else np.nan for end in ("low", "high"))
     if np.isfinite(low) and value <= MAIN_END[output]:
         panel.plot([low, high], [y, y], color=colour, linewidth=1)
     if value > MAIN_END[output]:  # off the panel: an arrow at its end, the number beside it
-        panel.plot(0.72, y, ">", color=colour, markersize=4, transform=panel.get_yaxis_transform())
+        panel.plot(0.6, y, ">", color=colour, markersize=4, transform=panel.get_yaxis_transform())
     else:
         panel.plot(value, y, **(hollow(colour, "o", 4) if offline else dict(marker="o", markersize=3.5, color=colour, linestyle="none")))
-    quantity = f"{profile} {METHODS.get(detector)}, published {'CR' if output == 'compression' else output}"
-    paper = published(result, quantity)
+    paper = main_published(result, output, profile, detector)
     text = form.format(value)
     if paper is not None:
         panel.plot(paper, y, **hollow(BLACK, "D", 4.5))
         text += " / " + form.format(paper)
-    panel.text(0.995, y, text, transform=panel.get_yaxis_transform(), ha="right", va="center", fontsize=5.5)
+    panel.text(0.995, y, text, transform=panel.get_yaxis_transform(), ha="right", va="center", fontsize=5)
 
 
 def budget(result):
@@ -199,20 +218,58 @@ def detection(result):
 
 
 def kv_noise(result):
-    """Early stops and accuracy of RCPD under noise in the rank."""
+    """Early stops and accuracy of RCPD under noise in the rank, Gaussian and as measured on a quantised KV cache; what was measured."""
     profile = coordinates(result, "profile")[0]
     noise = result["noise"].values
-    fig, axes = style.figure(1, 3, PAGE, 2.6)
+    formats = [kv for kv in coordinates(result, "kv") if kv != "none" and np.isfinite(float(result["tokens"].sel(profile=profile, kv=kv).max()))]
+    columns = max(3, len(formats))
+    fig, axes = style.figure(2 if formats else 1, columns, PAGE, 5.0 if formats else 2.6, sharey="row" if formats else False)
+    grid = axes[0, 0].get_gridspec()
+    for panel in axes[0]:
+        panel.remove()
+    edges = np.linspace(0, columns, 4).round().astype(int)
+    top = [fig.add_subplot(grid[0, left:right]) for left, right in zip(edges, edges[1:])]
+    gaussian, measured = dict(profile=profile, kv="none"), [dict(profile=profile, kv=kv) for kv in formats]
+    shades = style.plt.get_cmap("plasma")(np.linspace(0.05, 0.85, max(1, len(formats))))
     panels = (("early_share", "stopped early (%)", "early stops"), ("accuracy", "accuracy (%)", "accuracy"), ("tokens", "tokens, mean per trace", None))
-    for panel, (output, label, row) in zip(axes[0], panels):
-        panel.plot(noise, result[output].sel(profile=profile), "o-", color=BLUE, label="ours")
+    for panel, (output, label, row) in zip(top, panels):
+        panel.plot(noise, result[output].sel(gaussian), "o-", color=BLUE, label="Gaussian noise, independent")
         if f"{output}_low" in result.dataset:
-            panel.fill_between(noise, *(result[f"{output}_{e}"].sel(profile=profile) for e in ("low", "high")), color=BLUE, alpha=0.25, linewidth=0)
+            panel.fill_between(noise, *(result[f"{output}_{e}"].sel(gaussian) for e in ("low", "high")), color=BLUE, alpha=0.25, linewidth=0)
         if row:
             panel.plot(noise, [np.nan if (v := published(result, f"rank noise {s:g} {row}")) is None else v for s in noise], **hollow(GREY, "s", 7), label="independent run, 6,000 traces")
-        panel.set(xlabel="sd of the noise in log$_{10} R_t$", ylabel=label, ylim=(0, None))
-    style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 2)
-    return say_simulated(fig, f"RCPD with a noisy rank, as from a quantised KV cache, {PROFILES.get(profile, profile)}", result)
+        points = sorted((float(result["change_sd"].sel(at).max()), float(result[output].sel(at).max())) for at in measured)
+        if points:
+            panel.plot(*zip(*points), "--", color=GREY, linewidth=0.8, zorder=1)
+        for i, at in enumerate(measured):
+            panel.plot(float(result["change_sd"].sel(at).max()), float(result[output].sel(at).max()), style.MARKERS[i + 1], color=shades[i], markersize=5, label=f"measured, KV {at['kv']}", zorder=4)
+        panel.set(xlabel="sd of the change of log$_{10} R_t$", ylabel=label, ylim=(0, None))
+    for i, at in enumerate(measured):
+        change_panel(axes[1, i], result, at, shades[i])
+    for panel in axes[1:].flat:
+        panel.set_visible(panel.has_data())
+    if formats:
+        axes[1, 0].set_ylabel("change of log$_{10} R_t$")
+    style.legend_below(fig, *top[0].get_legend_handles_labels(), 3)
+    below = "" if not formats else "\nbelow: change of the rank as measured" + ("" if result.params["change_file"] else " on SmolLM2-135M reading a novel (rank of the newline token)")
+    return say_simulated(fig, f"RCPD with a noisy rank, {PROFILES.get(profile, profile)}", result, below)
+
+
+def change_panel(panel, result, at, colour):
+    """Quantiles of the measured change in each bin of the unchanged rank."""
+    def one(name):
+        values = result[name].sel(at).sel(noise=0)
+        return values.values
+    start, stop = one("change_from"), one("change_to")
+    there = np.isfinite(start)
+    quantiles = dict(zip(np.round(result["quantile"].values, 2), one("change").T[:, there]))
+    middle, width = (start[there] + stop[there]) / 2, (stop[there] - start[there]) * 0.8
+    panel.bar(middle, quantiles[0.95] - quantiles[0.05], width, quantiles[0.05], color=colour, alpha=0.3, linewidth=0)
+    panel.bar(middle, quantiles[0.75] - quantiles[0.25], width, quantiles[0.25], color=colour, alpha=0.6, linewidth=0)
+    panel.plot(middle, quantiles[0.5], "_", color=BLACK, markersize=9)
+    panel.axhline(0, color=BLACK, linewidth=0.5)
+    panel.set_title(f"{at['kv'].partition(':')[0]}: sd {float(result['change_sd'].sel(at).max()):.2f},\nlag-1 corr. {float(result['change_lag1'].sel(at).max()):.2f}", fontsize=6)
+    panel.set_xlabel("log$_{10} R_t$")
 
 
 def pareto(result):
@@ -224,6 +281,8 @@ def pareto(result):
     for detector in coordinates(result, "detector"):
         at = dict(profile=profile, detector=detector)
         points[detector] = tuple(float(result[name].sel(at)) for name in ("tokens", "accuracy"))
+    missing = [d for d, point in points.items() if not np.isfinite(point[1])]
+    points = {d: point for d, point in points.items() if d not in missing}
     groups = {}
     for detector, point in points.items():
         groups.setdefault(family(detector), []).append(point)
@@ -242,6 +301,8 @@ def pareto(result):
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set(xlabel="tokens, mean per trace (thinking + probes + answer)", ylabel="accuracy (%)")
     panel.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+    if missing:
+        panel.text(0.99, 0.02, "not available on simulated traces: " + ", ".join(missing), transform=panel.transAxes, ha="right", va="bottom", fontsize=6, color=GREY)
     return say_simulated(fig, f"all stopping rules, {PROFILES.get(profile, profile)}", result)
 
 

@@ -80,8 +80,8 @@ def cross(a, b, c):
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-def say_simulated(fig, text, result):
-    """Every figure of the generator says what it is."""
+def say_simulated(fig, text, result, more=""):
+    """Every figure of the generator says what it is; `more` comes behind."""
     traces = result.params.get("traces")
-    fig.suptitle(f"simulated: {text}" + (f" ({traces:,} traces per profile)" if traces else ""), fontsize=8)
+    fig.suptitle(f"simulated: {text}" + (f" ({traces:,} traces per profile)" if traces else "") + more, fontsize=8)
     return fig

@@ -91,6 +91,24 @@ class RankProcess {
   bool in_dip_ = false;
 };
 
+/// Changes drawn from measured quantiles; a Gaussian AR(1) gives neighbours their correlation.
+class MeasuredChange {
+ public:
+  explicit MeasuredChange(const RankChange* change) : change_(change) {}
+
+  double next(double x, Rng& rng) {
+    const double draw = rng.normal(), rho = change_->lag1;
+    z_ = started_ ? rho * z_ + std::sqrt(1 - rho * rho) * draw : draw;
+    started_ = true;
+    return change_at(*change_, x, 0.5 * (1 + portable_erf(z_ / std::sqrt(2.0))));
+  }
+
+ private:
+  const RankChange* change_;
+  double z_ = 0;
+  bool started_ = false;
+};
+
 std::int32_t sentence_length(const GeneratorModel& m, Rng& rng) {
   const double length = log_normal(m.sentence_mean, m.sentence_sigma, rng.normal());
   return std::max(m.sentence_min, static_cast<int>(std::lround(length)));
@@ -126,6 +144,7 @@ Generated generate(const Profile& p, std::uint64_t seed, std::uint64_t id, const
   result.no_think_content = std::llround(m.content_before);
 
   RankProcess ranks(p, m);
+  MeasuredChange perturbation(m.rank_change);
   std::int64_t tokens = 0;
   std::int32_t wrong_id = 0;
   for (std::size_t k = 0; tokens < end; ++k) {
@@ -138,6 +157,7 @@ Generated generate(const Profile& p, std::uint64_t seed, std::uint64_t id, const
 
     double x = ranks.next(stage, converged ? k + 1 - static_cast<std::size_t>(t.k_rcp) : 0, rng);
     if (m.rank_noise > 0) x += m.rank_noise * noise.normal();
+    if (m.rank_change != nullptr) x += perturbation.next(std::clamp(x, 0.0, m.log_rank_max), noise);
     x = std::clamp(x, 0.0, m.log_rank_max);
     const double rank = std::max(1.0, std::round(portable_pow(10.0, x)));
     const double probability =

@@ -9,13 +9,6 @@
 
 namespace lowbit::early_exit {
 
-/// Contents sampled after one sentence: their embeddings, samples x dim in C order, and their lengths (tokens or
-/// sentences, one unit throughout).
-struct SampledContents {
-  std::vector<double> embedding;
-  std::vector<double> length;  ///< one a sample
-};
-
 /// Not stated in the paper: all of these. The tolerances are "set from tail fluctuations" there; here each is `slack`
 /// times the largest value over the last `tail` steps.
 struct LabelOptions {

@@ -18,6 +18,13 @@ struct TraceEnd {
   Outcome ok = Outcome::unknown;
 };
 
+/// Contents sampled after one sentence: their embeddings, samples x dim in C order, and their lengths (tokens or
+/// sentences, one unit throughout).
+struct SampledContents {
+  std::vector<double> embedding;
+  std::vector<double> length;  ///< one a sample
+};
+
 /// One trace of N sentences; array field i belongs to the end of sentence i (0-based). Optional fields are empty where the
 /// trace does not have the signal; per-entry gaps are the values noted. Field names are those of the trace file format
 /// "rcp-trace-1".
@@ -42,6 +49,8 @@ struct Trace {
   std::vector<std::int32_t> ties;          ///< tokens whose logit equals the end token's
   std::vector<std::int32_t> tok_rank;      ///< rank after every token, sum(tok) entries
   std::vector<std::string> answers;        ///< distinct forced answers
+  std::vector<SampledContents> contents;   ///< sampled if thinking is stopped here; the numbers of samples may differ
+  std::size_t content_dim = 0;             ///< of their embeddings
 
   TraceEnd end;
   std::int32_t k_rcp = 0;                  ///< reasoning completion point, 1-based sentence; 0 unknown

@@ -1,5 +1,6 @@
-#include <cmath>
 #include <fmt/format.h>
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "sim/early_exit/trace_file.hpp"
@@ -22,10 +23,11 @@ std::optional<Problem> length(const char* field, const std::vector<T>& values, s
 std::optional<Problem> check_lengths(const Trace& t) {
   const std::size_t n = t.sentences();
   if (n == 0) return problem("tok", "tok is empty: a trace has at least one sentence");
-  for (const auto& p : {length("rank", t.rank, n, false), length("logp", t.logp, n, false), length("wait", t.wait, n),
-                        length("stage", t.stage, n), length("ans", t.ans, n), length("ok", t.ok, n),
-                        length("content_tok", t.content_tok, n), length("conf", t.conf, n),
-                        length("conf_geo", t.conf_geo, n), length("boost", t.boost, n), length("ties", t.ties, n)}) {
+  for (const auto& p :
+       {length("rank", t.rank, n, false), length("logp", t.logp, n, false), length("wait", t.wait, n),
+        length("stage", t.stage, n), length("ans", t.ans, n), length("ok", t.ok, n),
+        length("content_tok", t.content_tok, n), length("conf", t.conf, n), length("conf_geo", t.conf_geo, n),
+        length("boost", t.boost, n), length("ties", t.ties, n), length("content_len", t.contents, n)}) {
     if (p) return p;
   }
   return std::nullopt;
@@ -39,7 +41,9 @@ std::optional<Problem> check_confidence(const char* field, const std::vector<dou
   return std::nullopt;
 }
 
-bool is_outcome(Outcome ok) { return ok >= Outcome::unknown && ok <= Outcome::right; }
+bool is_outcome(Outcome ok) {
+  return ok >= Outcome::unknown && ok <= Outcome::right;
+}
 
 std::optional<Problem> check_signals(const Trace& t) {
   constexpr double kTolerance = 1e-5;
@@ -53,7 +57,8 @@ std::optional<Problem> check_signals(const Trace& t) {
     if (t.logp[k] > bound + kTolerance) {
       return problem("logp", "logp[{}] is {}, above -ln(rank) = {:.6f} for rank {}", k, t.logp[k], bound, t.rank[k]);
     }
-    if (!t.boost.empty() && !(t.boost[k] >= 0)) return problem("boost", "boost[{}] is {}; accepted: >= 0", k, t.boost[k]);
+    if (!t.boost.empty() && !(t.boost[k] >= 0))
+      return problem("boost", "boost[{}] is {}; accepted: >= 0", k, t.boost[k]);
     if (!t.content_tok.empty() && t.content_tok[k] < -1) {
       return problem("content_tok", "content_tok[{}] is {}; accepted: >= 0, or -1 for unknown", k, t.content_tok[k]);
     }
@@ -66,12 +71,32 @@ std::optional<Problem> check_signals(const Trace& t) {
   return std::nullopt;
 }
 
+std::optional<Problem> check_contents(const Trace& t) {
+  const auto is_finite = [](double v) { return std::isfinite(v); };
+  for (std::size_t k = 0; k < t.contents.size(); ++k) {
+    const SampledContents& c = t.contents[k];
+    const std::size_t samples = t.content_dim == 0 ? 0 : c.embedding.size() / t.content_dim;
+    if (samples != c.length.size()) {
+      return problem("content_len", "content_len[{}] has {} samples, content_embedding[{}] {}", k, c.length.size(), k,
+                     samples);
+    }
+    if (!std::all_of(c.length.begin(), c.length.end(), [](double v) { return v >= 0 && std::isfinite(v); })) {
+      return problem("content_len", "content_len[{}] holds a length that is negative or not finite", k);
+    }
+    if (!std::all_of(c.embedding.begin(), c.embedding.end(), is_finite)) {
+      return problem("content_embedding", "content_embedding[{}] holds a value that is not finite", k);
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<Problem> check_stages(const Trace& t) {
   int last = 0;
   for (std::size_t k = 0; k < t.stage.size(); ++k) {
     if (t.stage[k] > 3) return problem("stage", "stage[{}] is {}; accepted: 0 (unknown), 1, 2, 3", k, t.stage[k]);
     if (t.stage[k] == 0) continue;
-    if (t.stage[k] < last) return problem("stage", "stage[{}] is {} after {}; stages never decrease", k, t.stage[k], last);
+    if (t.stage[k] < last)
+      return problem("stage", "stage[{}] is {} after {}; stages never decrease", k, t.stage[k], last);
     last = t.stage[k];
   }
   return std::nullopt;
@@ -106,6 +131,7 @@ std::optional<Problem> check(const Trace& t) {
   if (auto p = check_confidence("conf", t.conf)) return p;
   if (auto p = check_confidence("conf_geo", t.conf_geo)) return p;
   if (auto p = check_stages(t)) return p;
+  if (auto p = check_contents(t)) return p;
   return check_end(t);
 }
 

@@ -55,6 +55,9 @@ ReadReport read_traces(const std::string& path, const ReadOptions& options,
                        const std::function<void(Trace&&, std::size_t line)>& on_trace,
                        const std::function<void(std::size_t line, const Problem&)>& on_bad);
 
+/// The text with every byte that is no UTF-8 replaced by U+FFFD: what a line of JSON can hold.
+std::string valid_utf8(const std::string& text);
+
 /// One line of JSON without the newline; read back it gives the same trace (numbers keep all bits).
 std::string to_json(const Trace& trace);
 

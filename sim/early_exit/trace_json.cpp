@@ -1,5 +1,5 @@
-#include <cmath>
 #include <fmt/format.h>
+#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -47,8 +47,10 @@ class Writer {
   void put(Outcome value) { put(static_cast<std::int64_t>(value)); }
   void put(double value) {
     // fmt's shortest form reads back to the same bits
-    if (std::isfinite(value)) fmt::format_to(std::back_inserter(out_), "{}", value);
-    else out_ += "null";
+    if (std::isfinite(value))
+      fmt::format_to(std::back_inserter(out_), "{}", value);
+    else
+      out_ += "null";
   }
   void put(std::uint8_t value) { put(static_cast<std::int64_t>(value)); }
   void put(std::int32_t value) { put(static_cast<std::int64_t>(value)); }
@@ -56,6 +58,34 @@ class Writer {
 
   std::string out_ = "{";
 };
+
+std::string number_json(double value) {
+  return fmt::format("{}", value);
+}
+
+/// [a,b,c] of what `item` makes of 0 .. n - 1.
+template <class Item>
+std::string list_json(std::size_t n, Item item) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < n; ++i) out += (i > 0 ? "," : "") + item(i);
+  return out + "]";
+}
+
+std::string lengths_json(const Trace& t) {
+  return list_json(t.contents.size(), [&](std::size_t k) {
+    const auto& lengths = t.contents[k].length;
+    return list_json(lengths.size(), [&](std::size_t i) { return number_json(lengths[i]); });
+  });
+}
+
+std::string embeddings_json(const Trace& t) {
+  return list_json(t.contents.size(), [&](std::size_t k) {
+    const SampledContents& c = t.contents[k];
+    return list_json(c.length.size(), [&](std::size_t i) {
+      return list_json(t.content_dim, [&](std::size_t d) { return number_json(c.embedding[i * t.content_dim + d]); });
+    });
+  });
+}
 
 std::string answers_json(const Trace& t) {
   std::string out = "[";
@@ -67,6 +97,11 @@ std::string answers_json(const Trace& t) {
 }
 
 }  // namespace
+
+std::string valid_utf8(const std::string& text) {
+  const std::string json = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json::parse(json).get<std::string>();
+}
 
 std::string to_json(const Trace& t) {
   Writer w;
@@ -91,8 +126,15 @@ std::string to_json(const Trace& t) {
   w.array("boost", t.boost);
   w.array("ties", t.ties);
   w.array("tok_rank", t.tok_rank);
-  w.raw("end", nlohmann::json{{"natural", t.end.natural ? 1 : 0}, {"think_tok", t.end.think_tok},
-                              {"content_tok", t.end.content_tok}, {"ok", static_cast<int>(t.end.ok)}}.dump());
+  if (!t.contents.empty()) {
+    w.raw("content_len", lengths_json(t));
+    w.raw("content_embedding", embeddings_json(t));
+  }
+  w.raw("end", nlohmann::json{{"natural", t.end.natural ? 1 : 0},
+                              {"think_tok", t.end.think_tok},
+                              {"content_tok", t.end.content_tok},
+                              {"ok", static_cast<int>(t.end.ok)}}
+                   .dump());
   if (t.k_rcp != 0) w.number("k_rcp", t.k_rcp);
   return w.take();
 }

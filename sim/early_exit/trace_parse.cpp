@@ -1,8 +1,8 @@
 #include <simdjson.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 #include <limits>
 #include <unordered_map>
 
@@ -20,7 +20,9 @@ struct TraceParser::State {
 };
 
 TraceParser::TraceParser() : state_(new State) {}
-TraceParser::~TraceParser() { delete state_; }
+TraceParser::~TraceParser() {
+  delete state_;
+}
 
 namespace {
 
@@ -29,9 +31,13 @@ struct BadField {
   std::string field, text;
 };
 
-[[noreturn]] void bad(std::string_view field, std::string text) { throw BadField{std::string(field), std::move(text)}; }
+[[noreturn]] void bad(std::string_view field, std::string text) {
+  throw BadField{std::string(field), std::move(text)};
+}
 
-std::string raw(dom::element value) { return simdjson::minify(value).substr(0, 40); }
+std::string raw(dom::element value) {
+  return simdjson::minify(value).substr(0, 40);
+}
 
 std::int64_t integer(dom::element value, std::string_view field, std::int64_t low, std::int64_t high) {
   std::int64_t v = 0;
@@ -66,6 +72,43 @@ void integers(dom::element value, std::string_view field, std::vector<T>& out, s
 }
 
 constexpr std::int64_t kMax32 = std::numeric_limits<std::int32_t>::max();
+
+void numbers(dom::element value, std::string_view field, std::vector<double>& out) {
+  each(value, field, [&](dom::element v) { out.push_back(number(v, field, false)); });
+}
+
+/// [[length of each sample] of each sentence]
+void content_lengths(dom::element value, Trace& trace) {
+  std::size_t k = 0;
+  each(value, "content_len", [&](dom::element sentence) {
+    if (trace.contents.size() <= k) trace.contents.resize(k + 1);
+    numbers(sentence, "content_len", trace.contents[k++].length);
+  });
+  if (trace.contents.size() != k)
+    bad("content_len", fmt::format("content_len has {} entries, content_embedding {}", k, trace.contents.size()));
+}
+
+/// [[[embedding] of each sample] of each sentence]
+void content_embeddings(dom::element value, Trace& trace) {
+  std::size_t k = 0;
+  bool first = true;
+  each(value, "content_embedding", [&](dom::element sentence) {
+    if (trace.contents.size() <= k) trace.contents.resize(k + 1);
+    std::vector<double>& all = trace.contents[k].embedding;
+    each(sentence, "content_embedding", [&](dom::element sample) {
+      const std::size_t before = all.size();
+      numbers(sample, "content_embedding", all);
+      if (first) trace.content_dim = all.size() - before;
+      first = false;
+      if (all.size() - before != trace.content_dim || trace.content_dim == 0)
+        bad("content_embedding", fmt::format("content_embedding[{}] has an embedding of {} numbers, the first has {}",
+                                             k, all.size() - before, trace.content_dim));
+    });
+    ++k;
+  });
+  if (trace.contents.size() != k)
+    bad("content_embedding", fmt::format("content_embedding has {} entries, content_len {}", k, trace.contents.size()));
+}
 
 void answers(dom::element value, Trace& trace) {
   std::unordered_map<std::string, std::int32_t> ids;
@@ -121,8 +164,8 @@ const std::unordered_map<std::string_view, Reader>& readers() {
       {"vocab_size", [](dom::element v, Trace& t) { t.vocab_size = integer(v, "vocab_size", 1, kMax32); }},
       {"tok", [](dom::element v, Trace& t) { integers(v, "tok", t.tok, 1, kMax32); }},
       {"rank", [](dom::element v, Trace& t) { integers(v, "rank", t.rank, 1, kMax32); }},
-      {"logp",
-       [](dom::element v, Trace& t) { each(v, "logp", [&](dom::element x) { t.logp.push_back(number(x, "logp", true)); }); }},
+      {"logp", [](dom::element v,
+                  Trace& t) { each(v, "logp", [&](dom::element x) { t.logp.push_back(number(x, "logp", true)); }); }},
       {"wait", [](dom::element v, Trace& t) { integers(v, "wait", t.wait, 0, 1); }},
       {"stage", [](dom::element v, Trace& t) { integers(v, "stage", t.stage, 0, 3); }},
       {"ans", answers},
@@ -131,16 +174,20 @@ const std::unordered_map<std::string_view, Reader>& readers() {
          each(v, "ok", [&](dom::element x) { t.ok.push_back(static_cast<Outcome>(integer(x, "ok", -1, 1))); });
        }},
       {"content_tok", [](dom::element v, Trace& t) { integers(v, "content_tok", t.content_tok, -1, kMax32); }},
-      {"conf",
-       [](dom::element v, Trace& t) { each(v, "conf", [&](dom::element x) { t.conf.push_back(number(x, "conf", false)); }); }},
+      {"conf", [](dom::element v,
+                  Trace& t) { each(v, "conf", [&](dom::element x) { t.conf.push_back(number(x, "conf", false)); }); }},
       {"conf_geo",
        [](dom::element v, Trace& t) {
          each(v, "conf_geo", [&](dom::element x) { t.conf_geo.push_back(number(x, "conf_geo", false)); });
        }},
       {"boost",
-       [](dom::element v, Trace& t) { each(v, "boost", [&](dom::element x) { t.boost.push_back(number(x, "boost", false)); }); }},
+       [](dom::element v, Trace& t) {
+         each(v, "boost", [&](dom::element x) { t.boost.push_back(number(x, "boost", false)); });
+       }},
       {"ties", [](dom::element v, Trace& t) { integers(v, "ties", t.ties, 0, kMax32); }},
       {"tok_rank", [](dom::element v, Trace& t) { integers(v, "tok_rank", t.tok_rank, 1, kMax32); }},
+      {"content_len", content_lengths},
+      {"content_embedding", content_embeddings},
       {"end", end_of_trace},
       {"k_rcp", [](dom::element v, Trace& t) { t.k_rcp = static_cast<std::int32_t>(integer(v, "k_rcp", 0, kMax32)); }},
   };
@@ -160,7 +207,8 @@ void read_object(dom::element document, Trace& trace) {
     if (reader != readers().end()) reader->second(value, trace);  // fields of later versions are passed over
   }
   for (const char* needed : {"format", "vocab_size", "tok", "rank", "logp", "end"}) {
-    if (std::find(seen.begin(), seen.end(), needed) == seen.end()) bad(needed, fmt::format("field '{}' is missing", needed));
+    if (std::find(seen.begin(), seen.end(), needed) == seen.end())
+      bad(needed, fmt::format("field '{}' is missing", needed));
   }
 }
 

@@ -13,6 +13,9 @@ const Hooks& StepControl::hooks(const Step&, const Hooks& usual) {
 bool StepControl::logits(const Step&, std::span<float>) {
   return true;
 }
+bool StepControl::chosen(const Step&, std::int32_t) {
+  return true;
+}
 
 std::int32_t choose_token(std::span<const float> logits, double temperature, Rng& rng) {
   std::size_t best = 0;
@@ -50,6 +53,7 @@ std::vector<std::int32_t> generate(const Hooks& hooks, KvCache& cache, std::span
     Matrix logits = last_logits(own, pass, threads);
     if (!control->logits(now, {logits.data(), logits.columns()})) break;
     const std::int32_t token = choose_token({logits.data(), logits.columns()}, options.temperature, rng);
+    if (!control->chosen(now, token)) break;
     if (std::find(options.stop_tokens.begin(), options.stop_tokens.end(), token) != options.stop_tokens.end()) break;
     tokens.push_back(token);
     if (emit) emit(token);

@@ -25,6 +25,8 @@ class StepControl {
   virtual const Hooks& hooks(const Step& step, const Hooks& usual);
   /// Sees, and may change, the logits (vocabulary values) before a token is chosen. False: stop here.
   virtual bool logits(const Step& step, std::span<float> values);
+  /// Sees the chosen token before it becomes part of the text, stop tokens too. False: the text ends without it.
+  virtual bool chosen(const Step& step, std::int32_t token);
 };
 
 struct GenerateOptions {

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 
+import numpy as np
 import pytest
 
 import lowbit_results
@@ -40,6 +41,9 @@ def expected_rows():
         for claim in ("RCPD minus full accuracy", "oracle minus RCPD accuracy", "RCPD early stops", "RCPD median delay", "DEER CR"):
             yield "main", f"{profile} {claim}", None
     yield "main", "qwen3-8b RCPD minus matched budget accuracy", 10.07
+    yield "main", "qwen3-8b DEER CR", 90
+    yield "main", "qwen3-8b DEER accuracy", 64.8
+    yield "main", "qwen3-8b DEER early stops", 4.7
     for name, tokens, accuracy in (("no-think", 4600, 26.4), ("oracle", 7992, 68.1)):
         yield "main", f"qwen3-8b {name} tokens", tokens
         yield "main", f"qwen3-8b {name} accuracy", accuracy
@@ -62,6 +66,20 @@ def expected_rows():
     for noise, (early, accuracy) in NOISE.items():
         yield "kv_noise", f"rank noise {noise} early stops", early
         yield "kv_noise", f"rank noise {noise} accuracy", accuracy
+
+
+def test_measured_changes_have_rows(quick):
+    """The formats of results/reference/rcp.kv_change.tsv, on a model named there."""
+    table = (SOURCE / "results/reference/rcp.kv_change.tsv").read_text()
+    formats = list(dict.fromkeys(line.split("\t")[0] for line in table.splitlines()[2:]))
+    assert len(formats) >= 5 and any("int2" in f for f in formats) and "SmolLM2-135M" in table.splitlines()[0]
+    for kv in formats:
+        for name in ("early stops", "accuracy"):
+            row = quick["kv_noise"].row(f"measured change, kv {kv} {name}")
+            assert row["ours"] is not None and "as measured" in row["note"] and "simulated" in row["note"]
+    noise = quick["kv_noise"]
+    assert float(noise["change_sd"].sel(kv=formats[0], noise=0).max()) < float(noise["change_sd"].sel(kv=formats[-1], noise=0).max())
+    assert np.isnan(noise["tokens"].sel(kv=formats[0], noise=0.5)).all()  # a measured change comes without Gaussian noise
 
 
 def known_outside():
@@ -97,12 +115,16 @@ def test_every_number_of_the_calibration_run_has_a_row(quick):
 
 
 def test_quick_rows_lie_within_their_wider_bands(quick):
-    assert [row["quantity"] for result in quick.values() for row in result.report if row["verdict"] in ("outside", "not_run")] == []
+    bad = [row for result in quick.values() for row in result.report if row["verdict"] in ("outside", "not_run")]
+    assert [row["quantity"] for row in bad if "not available" not in row["note"]] == []
+    assert sorted(row["quantity"] for row in bad) == ["deer-geometric accuracy", "logit-boost accuracy", "token-rank accuracy"]
 
 
 def test_a_number_has_an_interval_or_is_exact(quick):
     for result in quick.values():
         for row in result.report:
+            if "not available" in row["note"]:
+                continue
             assert row["exact"] or row["interval"][0] <= row["ours"] <= row["interval"][1], row
 
 

@@ -22,6 +22,7 @@ FULL = GOOD | {
     "id": "ä", "gold": "42", "wait": [0, 1], "stage": [1, 3], "ans": [None, "42"], "ok": [-1, 1], "content_tok": [-1, 5], "conf": [-1, 0.5],
     "conf_geo": [0.25, -1], "boost": [0.5, 0], "ties": [0, 2], "tok_rank": [1, 2, 3, 4, 5, 6, 100], "logp": [None, -0.01], "k_rcp": 2,
 }  # fmt: skip
+CONTENTS = GOOD | {"id": "c", "content_len": [[3, 4.5], [2]], "content_embedding": [[[0.5, -1, 3], [1, 2, 1e-300]], [[0, 0, 1]]]}
 
 
 def rcp(*words, cwd=None):
@@ -68,6 +69,14 @@ BAD = {
     "negative boost": (changed(boost=[-0.5, 1]), "boost", "boost[0] is -0.5"),
     "k_rcp behind the trace": (changed(k_rcp=3), "k_rcp", "accepted: 0 (unknown) to 2"),
     "token ranks too few": (changed(tok_rank=[1, 2]), "tok_rank", "tok_rank has 2 entries"),
+    "contents without lengths": (changed(content_embedding=[[[1]], [[2]]]), "content_len", "content_len[0] has 0 samples"),
+    "contents without embeddings": (changed(content_len=[[1], [2]]), "content_len", "content_embedding[0] 0"),
+    "contents of too few sentences": (changed(content_len=[[1]], content_embedding=[[[1]]]), "content_len", "content_len has 1 entries"),
+    "one more length": (changed(content_len=[[1, 2], [2]], content_embedding=[[[1]], [[2]]]), "content_len", "content_len[0] has 2 samples"),
+    "embeddings of two sizes": (changed(content_len=[[1], [2]], content_embedding=[[[1]], [[2, 3]]]), "content_embedding", "2 numbers, the first has 1"),
+    "empty embedding": (changed(content_len=[[1], [2]], content_embedding=[[[]], [[]]]), "content_embedding", "0 numbers"),
+    "negative length": (changed(content_len=[[-1], [2]], content_embedding=[[[1]], [[2]]]), "content_len", "negative"),
+    "a number for an embedding": (changed(content_len=[[1], [2]], content_embedding=[[1], [2]]), "content_embedding", "not an array"),
     "field given twice": (GOOD_LINE.replace('"rank":', '"rank": [1, 1], "rank":'), "rank", "given twice"),
     "truncated line": (GOOD_LINE[:60], "", "no JSON"),
     "two objects": (GOOD_LINE + GOOD_LINE, "", "no JSON"),
@@ -150,11 +159,12 @@ def imported(tmp_path, *traces):
 
 def test_every_field_survives_hdf5(tmp_path):
     others = FULL | {"id": "b", "ans": ["", None], "stage": [0, 0], "tok_rank": [9] * 7}
-    target = imported(tmp_path, GOOD, FULL, GOOD | {"id": ""}, others)
+    wider = GOOD | {"id": "w", "content_len": [[1], [2, 3, 4]], "content_embedding": [[[1, 2]], [[3, 4], [5, 6], [7, 8]]]}
+    target = imported(tmp_path, GOOD, FULL, GOOD | {"id": ""}, others, CONTENTS, wider)
     done = rcp("export", target)
     assert done.returncode == 0
     back = [json.loads(line) for line in done.stdout.splitlines()]
-    assert back == [GOOD, FULL, {k: v for k, v in GOOD.items() if k != "id"}, others]
+    assert back == [GOOD, FULL, {k: v for k, v in GOOD.items() if k != "id"}, others, CONTENTS, wider]
 
 
 @pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
@@ -167,6 +177,55 @@ def test_xarray_opens_the_hdf5_form(tmp_path, engine):
         assert math.isinf(data["logp"].values[2]) and data["has_wait"].values.tolist() == [0, 1]
         assert str(data["text"].values[data["ans"].values[3]]) == "42" and data["ans"].values[:3].tolist() == [-1, -1, -1]
         assert np.isnan(data["boost"].values[0])
+
+
+def test_the_hdf5_form_is_as_documented(tmp_path):
+    """Every dataset stands in results/schema.md with its type and dims, and every documented one is written."""
+    part = (pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"]) / "results/schema.md").read_text().split("## Datasets of a trace file\n")[1]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| `")]
+    documented = {name.strip("`"): (row[1], row[2].split(", ")) for row in rows for name in row[0].split(", ")}
+    seen = set()
+    with h5py.File(imported(tmp_path, GOOD, FULL, CONTENTS)) as file:
+        for name, item in file.items():
+            key = next(k for k in documented if k == name or (k.endswith("*") and name.startswith(k[:-1])))
+            seen.add(key)
+            kind, dims = documented[key]
+            assert kind == ("characters" if item.dtype.kind == "S" else item.dtype.name), name
+            if dims not in (["themselves"], ["itself"]):
+                assert item.attrs["dims"].decode().split() == dims, name
+        assert file.attrs["schema_version"].tolist() == [1, 1] and file["content_embedding"].shape == (6, 2, 3)
+    assert seen == set(documented)
+
+
+def test_xarray_reads_sampled_contents(tmp_path):
+    with xarray.open_dataset(imported(tmp_path, GOOD, CONTENTS)) as data:
+        assert data["content_embedding"].dims == ("sentence", "sample", "dim")
+        assert data["content_embedding"].values[2].tolist() == [[0.5, -1, 3], [1, 2, 1e-300]]
+        assert data["content_len"].values[3, 0] == 2 and np.isnan(data["content_len"].values[3, 1]) and np.isnan(data["content_len"].values[0]).all()
+
+
+def test_many_traces_pass_through_small_buffers(tmp_path):
+    """More than one block of every column, with fields that come and go."""
+    rng = np.random.default_rng(2)
+    source, target, back = tmp_path / "in.jsonl", tmp_path / "t.h5", tmp_path / "back.jsonl"
+    assert rcp("export", "--profile", "qwen3-8b", "--traces", "700", "-o", source).returncode == 0
+    lines_in = [json.loads(line) for line in source.read_text().splitlines()]
+    for trace in lines_in:
+        if rng.random() < 0.3:
+            del trace["conf"]
+        if rng.random() < 0.3:
+            trace["tok_rank"] = rng.integers(1, 100000, sum(trace["tok"])).tolist()
+        if rng.random() < 0.5:
+            del trace["ans"]
+    source.write_text("".join(json.dumps(t) + "\n" for t in lines_in))
+    assert rcp("import", source, "-o", target).returncode == 0
+    assert rcp("export", target, "-o", back).returncode == 0
+    assert [json.loads(line) for line in back.read_text().splitlines()] == lines_in
+
+
+def test_import_needs_a_file_that_it_can_read_twice(tmp_path):
+    done = subprocess.run(f"cat /dev/null | '{BINARY}' import /dev/stdin -o '{tmp_path}/t.h5'", shell=True, capture_output=True, text=True)
+    assert done.returncode == 66 and "read twice" in done.stderr and not os.listdir(tmp_path)
 
 
 def test_simulated_traces_go_both_ways(tmp_path):
@@ -187,6 +246,30 @@ def test_labels_come_from_forced_answers_and_known_ones_stay(tmp_path):
     assert done.returncode == 0 and "4 traces, 2 of them labelled" in done.stderr
     assert [json.loads(line).get("k_rcp", 0) for line in done.stdout.splitlines()] == [2, 1, 0, 2]
     assert [{k: v for k, v in json.loads(line).items() if k != "k_rcp"} for line in done.stdout.splitlines()] == [{k: v for k, v in t.items() if k != "k_rcp"} for t in traces]
+
+
+def settled(at, sentences=40, samples=20, dim=4):
+    """Contents whose distribution settles at sentence `at`, their length two sentences later."""
+    rng = np.random.default_rng(4)
+    return [rng.normal(6 - 0.3 * k if k < at else 0, 1, (samples, dim)).tolist() for k in range(1, sentences + 1)], [(500 - 10 * min(k, at + 1) + rng.normal(0, 0.2, samples)).tolist() for k in range(1, sentences + 1)]
+
+
+def test_labels_come_from_sampled_contents_before_answers(tmp_path):
+    path, stored = tmp_path / "t.jsonl", tmp_path / "t.h5"
+    embeddings, lengths = settled(15)
+    n = len(lengths)
+    trace = GOOD | {"tok": [1] * n, "rank": [5] * n, "logp": [-3.0] * n, "end": GOOD["end"] | {"think_tok": n}, "ans": ["1"] * n, "content_embedding": embeddings, "content_len": lengths}
+    path.write_bytes(lines(json.dumps(trace), json.dumps({k: v for k, v in trace.items() if not k.startswith("content")})))
+    assert rcp("import", path, "-o", stored).returncode == 0
+    for file in (path, stored):
+        done = rcp("label", file, "--slack", "1.5")
+        found = [json.loads(line)["k_rcp"] for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and 17 <= found[0] <= 19 and found[1] == 1
+    for words in (["--axes", "0"], ["--tail", "1"], ["--slack", "0.5"], ["--regularizer", "0"]):
+        assert rcp("label", path, *words).returncode == 2
+    path.write_bytes(lines(json.dumps(trace | {"content_embedding": [[[1.0] * 4] * 20] * n})))
+    done = rcp("label", path)
+    assert done.returncode == 65 and "all embeddings are equal" in done.stderr
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):

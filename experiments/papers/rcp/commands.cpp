@@ -1,5 +1,7 @@
-// rcp check, import, export: recorded traces as JSON Lines and as HDF5.
+// rcp check, import, export, label: recorded traces as JSON Lines and as HDF5.
 #include <fmt/format.h>
+
+#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
@@ -7,9 +9,9 @@
 #include "experiments/core/command_line.hpp"
 #include "experiments/core/paper_command.hpp"
 #include "experiments/papers/rcp/line_writer.hpp"
+#include "experiments/papers/rcp/trace_input.hpp"
 #include "experiments/papers/rcp/trace_store.hpp"
 #include "formats/error.hpp"
-#include "results/store/hdf5_file.hpp"
 #include "sim/early_exit/generator.hpp"
 #include "sim/early_exit/label.hpp"
 #include "sim/early_exit/replay.hpp"
@@ -19,71 +21,6 @@ namespace {
 
 using namespace rcp;
 using Words = std::vector<std::string>;
-
-/// What a file of traces holds.
-struct Summary {
-  early_exit::ReadReport report;
-  std::uint64_t sentences = 0, tokens = 0;
-  std::size_t simulated = 0, with_outcome = 0, with_k_rcp = 0;
-  std::vector<std::pair<std::string, std::size_t>> signals{{"rank", 0}, {"logp", 0},     {"wait", 0}, {"boost", 0},
-                                                           {"conf", 0}, {"conf_geo", 0}, {"ans", 0},  {"tok_rank", 0}};
-
-  void add(const early_exit::Trace& t) {
-    sentences += t.sentences();
-    tokens += static_cast<std::uint64_t>(t.end.think_tok);
-    simulated += t.simulated;
-    with_outcome += t.end.ok != early_exit::Outcome::unknown;
-    with_k_rcp += t.k_rcp != 0;
-    const std::uint32_t has = early_exit::signals_of(t);
-    constexpr std::uint32_t kBits[] = {early_exit::kRank,
-                                       early_exit::kLogp,
-                                       early_exit::kWait,
-                                       early_exit::kBoost,
-                                       early_exit::kTrialConfidence,
-                                       early_exit::kTrialConfidenceGeometric,
-                                       early_exit::kForcedAnswer,
-                                       early_exit::kTokenRank};
-    for (std::size_t i = 0; i < signals.size(); ++i) signals[i].second += (has & kBits[i]) != 0;
-  }
-};
-
-void report_bad(const std::string& path, std::size_t line, const early_exit::Problem& problem) {
-  if (problem.field.empty())
-    fmt::print(stderr, "{}:{}: {}\n", path, line, problem.text);
-  else
-    fmt::print(stderr, "{}:{}: field '{}': {}\n", path, line, problem.field, problem.text);
-}
-
-/// What is wrong with a trace for the caller's purpose, or nothing.
-using Use = std::function<std::optional<early_exit::Problem>(const early_exit::Trace&)>;
-
-/// Streams a JSON Lines or HDF5 file of traces; bad lines are printed and counted.
-Summary stream(const std::string& path, const early_exit::ReadOptions& options, const Use& use) {
-  Summary summary;
-  if (is_hdf5(path)) {
-    read_columns(store::read_tree(path), path, [&](early_exit::Trace&& t) {
-      use(t);
-      summary.add(t);
-      ++summary.report.traces;
-    });
-    return summary;
-  }
-  std::size_t unusable = 0;
-  summary.report = early_exit::read_traces(
-      path, options,
-      [&](early_exit::Trace&& t, std::size_t line) {
-        const auto problem = use(t);
-        if (!problem) return summary.add(t);
-        report_bad(path, line, *problem);
-        ++unusable;
-      },
-      [&](std::size_t line, const early_exit::Problem& p) { report_bad(path, line, p); });
-  summary.report.traces -= unusable;
-  summary.report.bad += unusable;
-  if (summary.report.traces + summary.report.bad == 0)
-    throw_error(ExitCode::bad_data, "'{}' has blank lines alone; expected one JSON trace a line", path);
-  return summary;
-}
 
 void print_text(const std::string& path, const Summary& s) {
   fmt::print("{}: {} traces, {} bad lines\n", path, s.report.traces, s.report.bad);
@@ -109,18 +46,6 @@ void print_json(const std::string& path, const Summary& s) {
   fmt::print("{}\n", json.dump(2));
 }
 
-CommandLine& add_reading(CommandLine& line) {
-  return line.value("threads", "N", "threads that parse (default: the CPUs this process may use)")
-      .value("max-line", "BYTES", "longest line that is read; longer ones count as bad", "67108864");
-}
-
-early_exit::ReadOptions reading(const CommandLine& line) {
-  early_exit::ReadOptions options;
-  options.threads = line.given("threads") ? static_cast<int>(line.integer("threads", 1, 1024)) : default_threads();
-  options.max_line = static_cast<std::size_t>(line.integer("max-line", 1, std::int64_t{1} << 40));
-  return options;
-}
-
 int check(const std::string& program, const Words& words) {
   CommandLine line(program, "checks a file of traces, every line of it");
   line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1);
@@ -134,6 +59,17 @@ int check(const std::string& program, const Words& words) {
   return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
 }
 
+/// The good lines of a file again, without a word about the others.
+void again(const std::string& path, const early_exit::ReadOptions& options,
+           const std::function<void(const early_exit::Trace&)>& use) {
+  early_exit::read_traces(
+      path, options,
+      [&](early_exit::Trace&& t, std::size_t) {
+        if (!storable(t)) use(t);
+      },
+      [](std::size_t, const early_exit::Problem&) {});
+}
+
 int import_traces(const std::string& program, const Words& words) {
   CommandLine line(program, "stores traces of JSON Lines as HDF5, one dataset a field, which xarray opens");
   line.words("FILE", "traces as JSON Lines (rcp-trace-1)", 1, 1)
@@ -141,21 +77,26 @@ int import_traces(const std::string& program, const Words& words) {
       .abbreviation('o', "out")
       .flag("force", "replace it if it is there");
   add_reading(line).footer(
-      "bad lines go to stderr, are left out and counted in the attribute skipped_lines; exit code 65 if there is "
-      "one\n");
+      "bad lines go to stderr, are left out and counted in the attribute skipped_lines; exit code 65 if there is\n"
+      "one. The file is read twice, to count and to write; memory does not depend on its size.\n");
   if (!line.parse(words)) return 0;
   const auto overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
   const std::string in = line.words().front(), out = line.text("out");
   check_output(out, overwrite);
+  std::error_code ignored;
+  if (std::filesystem::exists(in, ignored) && !std::filesystem::is_regular_file(in, ignored))
+    throw_error(ExitCode::no_input, "'{}' is no regular file: it is read twice", in);
   if (is_hdf5(in)) throw_error(ExitCode::bad_data, "'{}' is an HDF5 file; JSON Lines are expected", in);
-  TraceColumns columns;
+  TraceTotals totals;
   const Summary s = stream(in, reading(line), [&](const early_exit::Trace& t) {
     const auto problem = storable(t);
-    if (!problem) columns.add(t);
+    if (!problem) totals.add(t);
     return problem;
   });
-  if (columns.traces() == 0) throw_error(ExitCode::bad_data, "'{}' has no good line; nothing is written", in);
-  store::write_tree(out, columns.take(s.report.bad), overwrite);
+  if (totals.traces == 0) throw_error(ExitCode::bad_data, "'{}' has no good line; nothing is written", in);
+  TraceWriter writer(out, overwrite, totals, s.report.bad);
+  again(in, reading(line), [&](const early_exit::Trace& t) { writer.add(t); });
+  writer.finish();
   fmt::print("{}: {} traces, {} bad lines left out -> {}\n", in, s.report.traces, s.report.bad, out);
   return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
 }
@@ -186,28 +127,54 @@ int export_traces(const std::string& program, const Words& words) {
     export_simulated(line, out);
   } else {
     const std::string& path = line.words().front();
-    read_columns(store::read_tree(path), path, [&](early_exit::Trace&& t) { out.write(early_exit::to_json(t)); });
+    read_columns(path, [&](early_exit::Trace&& t) { out.write(early_exit::to_json(t)); });
   }
   out.finish();
   return 0;
 }
 
+early_exit::LabelOptions label_options(const CommandLine& line) {
+  early_exit::LabelOptions options;
+  options.axes = static_cast<std::size_t>(line.integer("axes", 1, 4096));
+  options.tail = static_cast<std::size_t>(line.integer("tail", 2, 1 << 20));
+  options.regularizer = line.real("regularizer", 1e-12, 1e6);
+  options.slack = line.real("slack", 1, 1e6);
+  return options;
+}
+
+/// From the sampled contents where there are any, else from the forced answers; 0 where neither tells.
+std::int32_t label_of(const early_exit::Trace& t, const early_exit::LabelOptions& options) {
+  if (t.content_dim == 0 || t.contents.size() < options.tail + 1) return early_exit::label_answers(t);
+  return early_exit::label_contents(t.contents, t.content_dim, options).k_rcp;
+}
+
 int label(const std::string& program, const Words& words) {
-  CommandLine line(program, "labels the completion point k_rcp of traces that lack it, from their forced answers");
+  const early_exit::LabelOptions defaults;
+  CommandLine line(program, "labels the completion point k_rcp of traces that lack it");
   line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1)
       .value("out", "FILE.jsonl", "file to write (default: stdout)")
       .abbreviation('o', "out")
-      .flag("force", "replace it if it is there");
+      .flag("force", "replace it if it is there")
+      .value("axes", "R", "sampled contents: principal axes that are kept", fmt::format("{}", defaults.axes))
+      .value("tail", "N", "last sentences that make up the settled state", fmt::format("{}", defaults.tail))
+      .value("regularizer", "L", "lambda, relative to the mean variance", fmt::format("{}", defaults.regularizer))
+      .value("slack", "F", "tolerances: this times the largest value of the tail", fmt::format("{}", defaults.slack));
   add_reading(line).footer(
-      "the label is the sentence from which on the forced answer stays the last one; traces without answers stay as "
-      "they "
-      "are; bad lines go to stderr and are left out; exit code 65 if there is one\n");
+      "with sampled contents (content_embedding, content_len) of more than N sentences: the first sentence at which\n"
+      "the mean length has settled and the contents are distributed as those of the tail; else the sentence from\n"
+      "which on the forced answer stays the last one. Traces with neither stay as they are; bad lines go to stderr\n"
+      "and are left out; exit code 65 if there is one\n");
   if (!line.parse(words)) return 0;
+  const early_exit::LabelOptions options = label_options(line);
   LineWriter out(line.text("out"), line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse);
   std::size_t labelled = 0;
   const Summary s = stream(line.words().front(), reading(line), [&](const early_exit::Trace& t) {
     early_exit::Trace copy = t;
-    if (copy.k_rcp == 0) labelled += (copy.k_rcp = early_exit::label_answers(t)) != 0;
+    try {
+      if (copy.k_rcp == 0) labelled += (copy.k_rcp = label_of(t, options)) != 0;
+    } catch (const Error& e) {  // contents without a distribution
+      return std::optional(early_exit::Problem{"content_embedding", e.what()});
+    }
     out.write(early_exit::to_json(copy));
     return std::optional<early_exit::Problem>();
   });
@@ -218,7 +185,7 @@ int label(const std::string& program, const Words& words) {
   return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
 }
 
-LOWBIT_PAPER_COMMAND(rcp, label, "label the completion point from forced answers", label)
+LOWBIT_PAPER_COMMAND(rcp, label, "label the completion point from sampled contents or forced answers", label)
 LOWBIT_PAPER_COMMAND(rcp, check, "check a file of traces, line by line", check)
 LOWBIT_PAPER_COMMAND(rcp, import, "store traces of JSON Lines as HDF5", import_traces)
 LOWBIT_PAPER_COMMAND(rcp, export, "write traces as JSON Lines, stored or simulated ones", export_traces)

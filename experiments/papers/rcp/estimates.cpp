@@ -63,6 +63,7 @@ Population make_population(const Point& point, Rng rng) {
 }
 
 Record estimates(const Population& population, const std::vector<Outcome>& outcomes, const Weights& weights) {
+  if (outcomes.empty()) return {};  // not available: every output is NaN
   const auto& full = population.of("full");
   const Estimate tokens = ratio(totals(outcomes), {}, weights);
   const Estimate compression = ratio(totals(outcomes), totals(full), weights);

@@ -17,7 +17,7 @@ Experiment declare(const std::string& figure, const std::string& published_as, c
 /// Declares the outputs that estimates() fills.
 Experiment& with_estimates(Experiment& experiment);
 /// Tokens, compression and accuracy gap (Poisson bootstrap over traces, paired with full thinking), accuracy (Wilson),
-/// early stops and delay.
+/// early stops and delay. Nothing for a detector that is not available.
 Record estimates(const Population& population, const std::vector<Outcome>& outcomes, const Weights& weights);
 
 Values profile_axis(bool all);

@@ -52,13 +52,25 @@ const std::vector<Outcome>& Population::of(const std::string& detector) const {
   return outcomes[static_cast<std::size_t>(found - detectors.begin())];
 }
 
+std::string simulated_signals_missing(const std::string& detector) {
+  if (detector == kOracle) return "";
+  const std::uint32_t missing = early_exit::make_detector(detector)->info().signals & ~early_exit::kGeneratedSignals;
+  std::string names;
+  for (const auto& [signal, name] :
+       {std::pair{early_exit::kBoost, "logits (boost)"},
+        std::pair{early_exit::kTrialConfidenceGeometric, "a trial answer's token probabilities (conf_geo)"},
+        std::pair{early_exit::kTokenRank, "ranks inside sentences (tok_rank)"}})
+    if ((missing & signal) != 0) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
 Population simulate(const early_exit::Profile& profile, std::uint64_t seed, std::size_t count,
                     const std::vector<std::string>& detectors, const early_exit::GeneratorModel& model) {
   Population population{detectors, std::vector<TraceFacts>(count), {}};
   std::vector<std::unique_ptr<early_exit::Detector>> objects;
   for (const std::string& name : detectors) {
     objects.push_back(name == kOracle ? nullptr : early_exit::make_detector(name));
-    population.outcomes.emplace_back(count);
+    population.outcomes.emplace_back(simulated_signals_missing(name).empty() ? count : 0);
   }
   for (std::size_t i = 0; i < count; ++i) {
     const early_exit::Generated g = early_exit::generate(profile, seed, i, model);
@@ -68,6 +80,7 @@ Population simulate(const early_exit::Profile& profile, std::uint64_t seed, std:
     options.no_think = g.no_think;
     options.no_think_content = g.no_think_content;
     for (std::size_t d = 0; d < objects.size(); ++d) {
+      if (population.outcomes[d].empty()) continue;
       const auto stop = objects[d] ? early_exit::replay(*objects[d], g.trace, options)
                                    : early_exit::stop_after(
                                          g.trace, static_cast<std::size_t>(g.trace.k_rcp ? g.trace.k_rcp : n), options);

@@ -23,7 +23,8 @@ struct TraceFacts {
   std::int32_t sentences = 0, k_rcp = 0;  ///< k_rcp 0: cut off before it
 };
 
-/// Outcomes of `detectors` on the same traces; outcome[d][i] is detector d on trace i.
+/// Outcomes of `detectors` on the same traces; outcome[d][i] is detector d on trace i. Empty for a detector that is not
+/// available on simulated traces.
 struct Population {
   std::vector<std::string> detectors;
   std::vector<TraceFacts> traces;
@@ -35,6 +36,9 @@ struct Population {
 /// Names beside those of the detector registry: "oracle" stops at k_RCP, an offline controller that sees the whole
 /// trace.
 inline const std::string kOracle = "oracle";
+
+/// What the generator cannot supply of the signals that a detector needs; empty where it is available.
+std::string simulated_signals_missing(const std::string& detector);
 
 /// Runs every detector over traces 0 .. count - 1 of a profile.
 Population simulate(const early_exit::Profile& profile, std::uint64_t seed, std::size_t count,

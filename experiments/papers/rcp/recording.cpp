@@ -10,7 +10,6 @@
 #include "experiments/papers/rcp/estimates.hpp"
 #include "experiments/papers/rcp/trace_store.hpp"
 #include "formats/error.hpp"
-#include "results/store/hdf5_file.hpp"
 #include "sim/early_exit/registry.hpp"
 
 namespace lowbit::rcp {
@@ -105,7 +104,7 @@ Recording read_recording(const std::string& path, const std::vector<std::string>
     for (std::size_t d = 0; d < rules.size(); ++d) recording.stops[d].push_back(rules[d].run(t));
   };
   if (is_hdf5(path)) {
-    read_columns(store::read_tree(path), path, add);
+    read_columns(path, add);
     return recording;
   }
   early_exit::ReadOptions options;

@@ -5,7 +5,8 @@ namespace lowbit::early_exit {
 namespace {
 
 /// Answer consistency (arXiv 2506.02536): the greedy forced answer at every sentence end; stop after k identical ones in a
-/// row (k = 10 used there, 20 to 30 recommended). A missing answer breaks the run.
+/// row (k = 10 used there, 20 to 30 recommended). Not stated in the paper: how answers are compared and what a missing
+/// one means; here texts must be equal, and a missing one breaks the run.
 class Consistency final : public Detector {
  public:
   explicit Consistency(int k) : k_(k) {}

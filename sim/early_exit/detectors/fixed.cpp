@@ -5,7 +5,7 @@ namespace lowbit::early_exit {
 namespace {
 
 /// A fixed thinking budget, the same for every item: stop at the first sentence end at or beyond `tokens`
-/// (budget forcing, arXiv 2508.17627 v2).
+/// (budget forcing, arXiv 2508.17627 v2). Not stated in the paper: where a budget that ends inside a sentence cuts.
 class Budget final : public Detector {
  public:
   explicit Budget(double tokens) : tokens_(tokens) {}
@@ -21,7 +21,8 @@ class Budget final : public Detector {
   double tokens_;
 };
 
-/// Never stops: thinking ends by itself or at the token cap.
+/// Never stops: thinking ends by itself or at the token cap. Not stated in the paper: how a capped trace is answered; the
+/// generator takes the outcome of the natural end, a recorded trace has what its log says.
 class Full final : public Detector {
  public:
   DetectorInfo info() const override {
@@ -30,7 +31,8 @@ class Full final : public Detector {
   Decision step(const View&) override { return Decision::go(); }
 };
 
-/// Empty thinking block.
+/// Empty thinking block. Differs from the paper: recorded traces hold no answer without thinking, so that its outcome is
+/// unknown there.
 class NoThink final : public Detector {
  public:
   DetectorInfo info() const override {

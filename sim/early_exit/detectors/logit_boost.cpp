@@ -6,6 +6,8 @@ namespace {
 
 /// Raise the end token's logit by alpha (max y - mean y); greedy decoding then takes it once
 /// (max y - y_end) / (max y - mean y) <= alpha. Baseline of arXiv 2506.02536: alpha = 0.6, 0.2 to 0.4 called safe.
+/// Differs from the paper: evaluated at sentence ends and under greedy choice, since that is what a trace records; a
+/// boost at every step, or under sampling, would end some generations inside a sentence.
 class LogitBoost final : public Detector {
  public:
   explicit LogitBoost(double alpha) : alpha_(alpha) {}
