@@ -119,23 +119,39 @@ HWY_INLINE GroupConstants constants_of(const BlockPlan& plan, const SplitParts& 
   return {scale_value(plan, scale), offset_value(plan, zero)};
 }
 
+constexpr std::size_t kPart = 4096;  ///< codes that are unpacked at once
+
+/// `groups` whole groups, or (groups == 1) any part of one whose codes begin on a whole byte; n values in all.
+template <Scaler kScaler, class Decoder>
+HWY_INLINE void decode_part(const Decoder decoder, const BlockPlan& plan, const SplitParts& in, std::size_t groups,
+                            std::size_t n, std::uint8_t* HWY_RESTRICT buffer, float* y) {
+  const std::uint8_t* codes = in.codes;
+  if (in.bits != 8) {
+    unpack_bits(in.bits, in.codes, n, buffer);
+    codes = buffer;
+  }
+  const std::size_t size = n / groups;
+  for (std::size_t g = 0; g < groups; ++g)
+    decode_group<kScaler>(decoder, plan, constants_of(plan, in, g), codes + g * size, size, y + g * size);
+}
+
 template <Scaler kScaler, class Decoder>
 void decode_all(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y) {
-  constexpr std::size_t kPart = 2048;
   HWY_ALIGN std::uint8_t buffer[kPart];
   const Decoder decoder(plan.element);
-  for (std::size_t g = 0; g < groups; ++g) {
-    const GroupConstants constants = constants_of(plan, in, g);
-    for (std::size_t at = 0; at < size; at += kPart) {
-      const std::size_t n = std::min(kPart, size - at), first = g * size + at;
-      const std::uint8_t* codes = in.codes + first;
-      if (in.bits != 8) {
-        unpack_bits(in.bits, in.codes + first * static_cast<std::size_t>(in.bits) / 8, n, buffer);
-        codes = buffer;
-      }
-      decode_group<kScaler>(decoder, plan, constants, codes, n, y + first);
+  if (size <= kPart) {
+    const std::size_t fit = kPart / size;
+    for (std::size_t g = 0; g < groups; g += fit) {
+      const std::size_t some = std::min(fit, groups - g);
+      decode_part<kScaler>(decoder, plan, in.from(g, g * size), some, some * size, buffer, y + g * size);
     }
+    return;
   }
+  for (std::size_t g = 0; g < groups; ++g)
+    for (std::size_t at = 0; at < size; at += kPart) {
+      const std::size_t n = std::min(kPart, size - at);
+      decode_part<kScaler>(decoder, plan, in.from(g, g * size + at), 1, n, buffer, y + g * size + at);
+    }
 }
 
 /// Groups side by side, one a lane.
@@ -171,6 +187,7 @@ HWY_INLINE void decode_any(const BlockPlan& plan, const SplitParts& in, std::siz
                            float* y) {
   switch (plan.element.grid) {
     case Grid::floating:
+      if (plan.element.bits <= 4) return decode_all<kScaler, TableDecoder>(plan, in, groups, size, y);
       return decode_all<kScaler, FloatDecoder>(plan, in, groups, size, y);
     case Grid::integer:
       return decode_all<kScaler, IntegerDecoder>(plan, in, groups, size, y);

@@ -30,7 +30,6 @@ void add_codebook(const Element& element, Rounding rounding, ElementParams& p) {
     if (value == 0 && std::signbit(value)) continue;  // the sign of zero is put back by the kernel
     sorted.emplace_back(value, static_cast<std::int32_t>(code));
   }
-  for (std::uint32_t code = 0; code < 16; ++code) p.by_code[code] = decode(element, code);
   std::sort(sorted.begin(), sorted.end());
   std::fill_n(p.threshold, 16, std::numeric_limits<float>::infinity());
   p.count = static_cast<int>(sorted.size());
@@ -68,6 +67,8 @@ ElementParams element_params(const Element& element, Rounding rounding) {
       p.decode_factor = std::ldexp(1.0f, 127 - element.bias);
       p.min_normal_bits = std::bit_cast<std::int32_t>(static_cast<float>(element.min_normal()));
   }
+  for (std::uint32_t code = 0; element.bits <= 4 && code < 16; ++code)
+    p.by_code[code] = code < element.code_count() ? decode(element, code) : canonical_nan();
   return p;
 }
 

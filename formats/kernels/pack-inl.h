@@ -7,6 +7,9 @@
 #endif
 
 #include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "formats/kernels/grid-inl.h"
 
@@ -14,21 +17,33 @@ HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 
-/// Eight codes of `bits` bits, one a byte, as 8 * bits bits: neighbours are joined into fields of 2, 4 and 8 codes.
+#undef LOWBIT_BIT_DEPOSIT
+#define LOWBIT_BIT_DEPOSIT (HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2)
+
+/// Eight codes of `bits` bits, one a byte, as 8 * bits bits: one instruction of BMI2, or neighbours joined into fields
+/// of 2, 4 and 8 codes.
 HWY_INLINE std::uint64_t pack_eight(std::uint64_t v, int bits) {
+#if LOWBIT_BIT_DEPOSIT
+  return _pext_u64(v, ((std::uint64_t{1} << bits) - 1) * 0x0101010101010101u);
+#else
   const std::uint64_t one = (std::uint64_t{1} << bits) - 1, two = (std::uint64_t{1} << 2 * bits) - 1;
   const std::uint64_t four = (std::uint64_t{1} << 4 * bits) - 1;
   v = (v & one * 0x0001000100010001u) | (v & (one << 8) * 0x0001000100010001u) >> (8 - bits);
   v = (v & two * 0x0000000100000001u) | (v & (two << 16) * 0x0000000100000001u) >> (16 - 2 * bits);
   return (v & four) | (v & four << 32) >> (32 - 4 * bits);
+#endif
 }
 
 HWY_INLINE std::uint64_t unpack_eight(std::uint64_t v, int bits) {
+#if LOWBIT_BIT_DEPOSIT
+  return _pdep_u64(v, ((std::uint64_t{1} << bits) - 1) * 0x0101010101010101u);
+#else
   const std::uint64_t four = (std::uint64_t{1} << 4 * bits) - 1, two = (std::uint64_t{1} << 2 * bits) - 1;
   v = (v & four) | (v & four << 4 * bits) << (32 - 4 * bits);
   v = (v & two * 0x0000000100000001u) | (v & (two << 2 * bits) * 0x0000000100000001u) << (16 - 2 * bits);
   const std::uint64_t one = (std::uint64_t{1} << bits) - 1;
   return (v & one * 0x0001000100010001u) | (v & (one << bits) * 0x0001000100010001u) << (8 - bits);
+#endif
 }
 
 /// n codes, fewer than eight at the end; bits of the last byte that belong to no code are 0.
@@ -39,7 +54,10 @@ HWY_INLINE void pack_words(const std::uint8_t* codes, std::size_t n, std::uint8_
     std::uint64_t v;
     std::memcpy(&v, codes + i, 8);
     v = pack_eight(v, kBits);
-    std::memcpy(to, &v, kBits);
+    if ((n - i) * kBits >= 64)
+      std::memcpy(to, &v, 8);  // what is too much is overwritten by the next eight
+    else
+      std::memcpy(to, &v, kBits);
   }
   if (i == n) return;
   std::uint64_t v = 0;
@@ -53,7 +71,10 @@ HWY_INLINE void unpack_words(const std::uint8_t* from, std::size_t n, std::uint8
   std::size_t i = 0;
   for (; i + 8 <= n; i += 8, from += kBits) {
     std::uint64_t v = 0;
-    std::memcpy(&v, from, kBits);
+    if ((n - i) * kBits >= 64)
+      std::memcpy(&v, from, 8);  // what is too much is ignored
+    else
+      std::memcpy(&v, from, kBits);
     v = unpack_eight(v, kBits);
     std::memcpy(codes + i, &v, 8);
   }

@@ -39,6 +39,15 @@ HWY_INLINE V64 product(V64 a, std::uint32_t b) {
   return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b));
 }
 
+HWY_INLINE void philox_round(V64& c0, V64& c1, V64& c2, V64& c3, const std::uint64_t* HWY_RESTRICT keys) {
+  const D64 d64;
+  const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
+  c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, keys[0]));
+  c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, keys[1]));
+  c1 = b;
+  c3 = a;
+}
+
 /// Four words of each counter, at `to`. Low halves of 64-bit lanes hold the 32-bit numbers; what is above never
 /// matters.
 HWY_INLINE void philox_words(V64 counter, std::uint64_t stream, const std::uint64_t* HWY_RESTRICT keys,
@@ -47,14 +56,17 @@ HWY_INLINE void philox_words(V64 counter, std::uint64_t stream, const std::uint6
   const hn::RepartitionToNarrow<D64> d32;
   const V64 low = hn::Set(d64, 0xffffffffu);
   V64 c0 = counter, c1 = hn::ShiftRight<32>(counter), c2 = hn::Set(d64, stream), c3 = hn::Set(d64, stream >> 32);
-  const auto round = [&](int r) HWY_ATTR {
-    const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
-    c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, keys[2 * r]));
-    c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, keys[2 * r + 1]));
-    c1 = b;
-    c3 = a;
-  };
-  round(0), round(1), round(2), round(3), round(4), round(5), round(6), round(7), round(8), round(9);
+  // written out: the loop over rounds would not be unrolled
+  philox_round(c0, c1, c2, c3, keys);
+  philox_round(c0, c1, c2, c3, keys + 2);
+  philox_round(c0, c1, c2, c3, keys + 4);
+  philox_round(c0, c1, c2, c3, keys + 6);
+  philox_round(c0, c1, c2, c3, keys + 8);
+  philox_round(c0, c1, c2, c3, keys + 10);
+  philox_round(c0, c1, c2, c3, keys + 12);
+  philox_round(c0, c1, c2, c3, keys + 14);
+  philox_round(c0, c1, c2, c3, keys + 16);
+  philox_round(c0, c1, c2, c3, keys + 18);
   const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
   const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
   hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, to);
