@@ -2,6 +2,7 @@
 // both directions follow from one function.
 #include <algorithm>
 
+#include "formats/kernels/kernels.hpp"
 #include "formats/pack.hpp"
 
 namespace lowbit {
@@ -155,6 +156,19 @@ std::size_t tq1_0_bytes(int, std::size_t n) {
 constexpr int kTwo[] = {2}, kFour[] = {4}, kSix[] = {6}, kFourToEight[] = {4, 6, 8}, kDivisors[] = {1, 2, 4, 8};
 constexpr int kAny[] = {1, 2, 3, 4, 5, 6, 7, 8};
 
+void pack_low_first(int bits, Codes codes, std::size_t n, Bytes bytes) {
+  if (!kernels::pack_dense(bits, codes, n, bytes)) pack_bits<low_first>(bits, codes, n, bytes);
+}
+void unpack_low_first(int bits, const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes) {
+  if (!kernels::unpack_dense(bits, bytes, n, codes)) unpack_bits<low_first>(bits, bytes, n, codes);
+}
+
+/// The dense bit streams have kernels.
+constexpr PackLayout dense(std::string_view name, std::string_view description, std::string_view source,
+                           std::span<const int> bits, bool is_signed, std::size_t (*bytes)(int, std::size_t)) {
+  return {name, description, source, bits, 1, is_signed, bytes, pack_low_first, unpack_low_first};
+}
+
 template <Position kPosition>
 constexpr PackLayout layout(std::string_view name, std::string_view description, std::string_view source,
                             std::span<const int> bits, std::size_t multiple, bool is_signed,
@@ -165,9 +179,9 @@ constexpr PackLayout layout(std::string_view name, std::string_view description,
 const PackLayout kLayouts[] = {
     layout<one_byte>("byte", "one code a byte, upper bits 0", "torchao MXFP6 tensors, ml_dtypes, PTX e2m3x2", kAny, 1,
                      false, code_bytes),
-    layout<low_first>("nibble_low_first", "two codes a byte, the even one in the low nibble",
-                      "gpt-oss MXFP4, ModelOpt and compressed-tensors NVFP4, torchao, Transformer Engine, PTX e2m1x2",
-                      kFour, 1, false, dense_bytes),
+    dense("nibble_low_first", "two codes a byte, the even one in the low nibble",
+          "gpt-oss MXFP4, ModelOpt and compressed-tensors NVFP4, torchao, Transformer Engine, PTX e2m1x2", kFour, false,
+          dense_bytes),
     layout<nibble_high_first>("nibble_high_first", "two codes a byte, the even one in the high nibble",
                               "bitsandbytes NF4 and FP4, torchao NF4", kFour, 1, false, dense_bytes),
     layout<nibble_high_first>("modelopt_int4", "as nibble_high_first, code + 8", "NVIDIA ModelOpt INT4", kFour, 1, true,
@@ -176,14 +190,14 @@ const PackLayout kLayouts[] = {
                             "ggml Q4_0, Q4_1, MXFP4 (codes alone)", kFour, 32, false, dense_bytes),
     layout<ggml_halves<8>>("ggml_nvfp4", "blocks of 16: code j in the low, j + 8 in the high nibble of byte j",
                            "ggml NVFP4 (codes alone)", kFour, 16, false, dense_bytes),
-    layout<low_first>("ct_int32", "code + 2^(b-1), dense bit stream in 32-bit little-endian words, low bits first",
-                      "compressed-tensors 0.20.0", kAny, 1, true, word_bytes),
+    dense("ct_int32", "code + 2^(b-1), dense bit stream in 32-bit little-endian words, low bits first",
+          "compressed-tensors 0.20.0", kAny, true, word_bytes),
     layout<whole_fields_of_word>("ct_int32_v0", "code + 2^(b-1), floor(32/b) codes a 32-bit word, low bits first",
                                  "compressed-tensors, commit 52792be", kAny, 1, true, whole_field_bytes),
-    layout<low_first>("dense", "dense bit stream, low bits first, little-endian", "the general form of dense6", kAny, 1,
-                      false, dense_bytes),
-    layout<low_first>("dense6", "four 6-bit codes in three bytes, low bits first",
-                      "AMD rocRoller, compressed-tensors MXFP6", kSix, 1, false, dense_bytes),
+    dense("dense", "dense bit stream, low bits first, little-endian", "the general form of dense6", kAny, false,
+          dense_bytes),
+    dense("dense6", "four 6-bit codes in three bytes, low bits first", "AMD rocRoller, compressed-tensors MXFP6", kSix,
+          false, dense_bytes),
     layout<split_fourth<1>>("torchao6_4", "4 codes in 3 bytes, the fourth split over the top two bits",
                             "torchao pack_4_uint6_values", kSix, 4, false, dense_bytes),
     layout<split_fourth<8>>("torchao6_32", "32 codes in 24 bytes, stride 8, the last quarter split", "torchao uint6",

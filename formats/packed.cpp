@@ -64,39 +64,49 @@ int zero_point_bytes(const Format& format) {
   return format.zero_point == ZeroPoint::integer ? 1 : bytes_per_code(*format.zero_element);
 }
 
-void quantize_packed_ref(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
-                         const QuantizeContext& context) {
-  check_bits(format);
-  const Quantized q = encode_ref(format, layout, x, context);
-  out.format = format;
-  out.layout = layout;
-  const std::size_t length = packed_row_length(layout);
-  out.codes = pack_codes(pack_layout("dense"), format.element->bits, q.codes, length);
-  put_all(q.scales, scale_bytes(format), out.scales);
-  put_all(q.zero_points, zero_point_bytes(format), out.zero_points);
+namespace {
+
+void pack_parts(const Quantized& q, PackedTensor& out) {
+  out.format = q.format;
+  out.layout = q.layout;
+  out.codes = pack_codes(pack_layout("dense"), q.format.element->bits, q.codes, packed_row_length(q.layout));
+  put_all(q.scales, scale_bytes(q.format), out.scales);
+  put_all(q.zero_points, zero_point_bytes(q.format), out.zero_points);
   out.tensor_scale = q.tensor_scale;
 }
 
-void quantize_packed(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
-                     const QuantizeContext& context) {
-  check_bits(format);
-  if (!kernels::encode_packed(format, layout, x, out, context)) quantize_packed_ref(format, layout, x, out, context);
-}
-
-void dequantize_packed_ref(const PackedTensor& p, float* y) {
-  check_sizes(p);
+Quantized unpack_parts(const PackedTensor& p) {
   const bool sign_extend = p.format.element->is_integer() && p.format.zero_point == ZeroPoint::none;
   Quantized q{p.format, p.layout, 1, {}, {}, {}, p.tensor_scale};
   q.codes = unpack_codes(pack_layout("dense"), p.format.element->bits, p.codes, packed_rows(p.layout),
                          packed_row_length(p.layout), sign_extend);
   if (scale_bytes(p.format) != 0) q.scales = get_all(p.scales, scale_bytes(p.format));
   if (zero_point_bytes(p.format) != 0) q.zero_points = get_all(p.zero_points, zero_point_bytes(p.format));
-  decode_ref(q, y);
+  return q;
+}
+
+}  // namespace
+
+void quantize_packed_ref(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
+                         const QuantizeContext& context) {
+  check_bits(format);
+  pack_parts(encode_ref(format, layout, x, context), out);
+}
+
+void quantize_packed(const Format& format, const Layout& layout, const float* x, PackedTensor& out,
+                     const QuantizeContext& context) {
+  check_bits(format);
+  if (!kernels::encode_packed(format, layout, x, out, context)) pack_parts(encode(format, layout, x, context), out);
+}
+
+void dequantize_packed_ref(const PackedTensor& p, float* y) {
+  check_sizes(p);
+  decode_ref(unpack_parts(p), y);
 }
 
 void dequantize_packed(const PackedTensor& packed, float* y, Workers* workers) {
   check_sizes(packed);
-  if (!kernels::decode_packed(packed, y, workers)) dequantize_packed_ref(packed, y);
+  if (!kernels::decode_packed(packed, y, workers)) decode(unpack_parts(packed), y);
 }
 
 }  // namespace lowbit

@@ -30,6 +30,8 @@ bool fake_quantize(const Format&, const Layout&, const float*, float*, const Qua
 bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }
 bool decode(const Quantized&, float*) { return false; }
 bool encode_packed(const Format&, const Layout&, const float*, PackedTensor&, const QuantizeContext&) { return false; }
+bool pack_dense(int, const std::uint8_t*, std::size_t, std::uint8_t*) { return false; }
+bool unpack_dense(int, const std::uint8_t*, std::size_t, std::uint8_t*) { return false; }
 bool decode_packed(const PackedTensor&, float*, Workers*) { return false; }
 
 }  // namespace lowbit::kernels

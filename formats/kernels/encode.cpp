@@ -92,11 +92,15 @@ HWY_EXPORT(EncodeMeasured);
 HWY_EXPORT(PackBits);
 HWY_EXPORT(UnpackBits);
 
-void pack_bits(int bits, const std::uint8_t* codes, std::size_t n, std::uint8_t* to) {
-  HWY_DYNAMIC_DISPATCH(PackBits)(bits, codes, n, to);
+bool pack_dense(int bits, const std::uint8_t* codes, std::size_t n, std::uint8_t* bytes) {
+  if (target() == "ref") return false;
+  HWY_DYNAMIC_DISPATCH(PackBits)(bits, codes, n, bytes);
+  return true;
 }
-void unpack_bits(int bits, const std::uint8_t* from, std::size_t n, std::uint8_t* codes) {
-  HWY_DYNAMIC_DISPATCH(UnpackBits)(bits, from, n, codes);
+bool unpack_dense(int bits, const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes) {
+  if (target() == "ref") return false;
+  HWY_DYNAMIC_DISPATCH(UnpackBits)(bits, bytes, n, codes);
+  return true;
 }
 
 void encode_blocks(const BlockPlan& plan, const float* x, std::size_t blocks, std::uint64_t index, SplitParts out) {
@@ -113,7 +117,7 @@ void encode_group(const BlockPlan& plan, const float* x, std::size_t n, std::uin
   const GroupState state = reference_codes(plan, x, n, index, 1, codes.data());
   put_code(out.scales, out.scale_bytes, state.scale_code);
   if (out.zeros != nullptr) put_code(out.zeros, out.zero_bytes, state.zero_code);
-  pack_bits(out.bits, codes.data(), n, out.codes);
+  pack_dense(out.bits, codes.data(), n, out.codes);
 }
 
 }  // namespace lowbit::kernels

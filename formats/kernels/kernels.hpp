@@ -1,6 +1,13 @@
 // Vector twins of the *_ref routines: one source for all instruction sets through Google Highway, chosen at run time.
-// A kernel covers what is common (contiguous groups of ordinary values) and hands every unusual block - NaN, Inf,
-// exponents at the ends of the range, ragged tails - to the reference, so that bits never differ.
+// A kernel covers what is common and hands every unusual group - NaN, Inf, exponents at the ends of the range - to the
+// reference, so that bits never differ.
+//
+// Covered: groups of any length along the contiguous axis or across it, whole channels and tensors, under E8M0,
+// floating and two-level scales, with zero points and minima; elements of at most 8 bits, NF4 and bitsandbytes FP4;
+// ternary groups of a multiple of 16 along the contiguous axis; plain casts to signed floats of at most 19 bits and
+// integers; rne, rna and sr. Left to the reference: like=, flush, rtz and rtsm, ovf under a scale, tiles, elements of
+// more than 8 bits under a scale, sr of codebooks, ternary rule=grid and other ternary groups, casts to fp32, E8M0,
+// UE4M3 and codebooks, the decoding of codes wider than a byte, inputs in double.
 #pragma once
 #include <string>
 #include <string_view>
@@ -59,6 +66,11 @@ bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const
 /// The kernel's part of lowbit::rotate_quantize: true if y has been written.
 bool rotate_quantize(const Format& format, const Layout& layout, const Rotation& rotation, const float* x, float* y,
                      const QuantizeContext& context);
+
+/// n codes of `bits` bits, one a byte, as a dense bit stream, low bits first, and back (zero-extended); upper bits of a
+/// code are ignored, unused ones of the last byte are 0. False, and nothing done, where the target is "ref".
+bool pack_dense(int bits, const std::uint8_t* codes, std::size_t n, std::uint8_t* bytes);
+bool unpack_dense(int bits, const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes);
 
 /// finite_amax on the target that runs; only where target() is not "ref".
 float finite_maximum(const float* x, std::size_t n);

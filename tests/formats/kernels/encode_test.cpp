@@ -1,4 +1,5 @@
 // Codes, scales, packed forms and what they decode to equal the reference's, on every target that this machine has.
+#include "formats/pack.hpp"
 #include "formats/packed.hpp"
 #include "tests/formats/kernels/spawning_workers.hpp"
 #include "tests/formats/kernels/twin.hpp"
@@ -103,6 +104,30 @@ TEST_CASE("packed forms of kernels equal the reference's", "[kernels]") {
     check_packed("nvfp4", Layout::matrix(3, 300016), 1, false, &workers);
     check_packed("mxfp6_e2m3", Layout::vector(600000), 1, false, &workers);
     CHECK(workers.loops > 0);
+  });
+}
+
+TEST_CASE("dense bit streams of kernels equal those of the layouts' positions", "[kernels]") {
+  on_every_target([] {
+    const std::string target(kernels::target());
+    for (int bits = 1; bits <= 8; ++bits)
+      for (std::size_t n = 1; n <= 300; n = n < 150 ? n + 1 : n + 50) {
+        std::vector<std::uint8_t> codes(n);
+        for (std::size_t i = 0; i < n; ++i)
+          codes[i] = static_cast<std::uint8_t>(random_word(1, bits, i) >> (32 - bits));
+        kernels::force_target("ref");
+        const std::vector<std::uint8_t> expected = pack_codes(pack_layout("dense"), bits, codes, n);
+        kernels::force_target(target);
+        const std::vector<std::uint8_t> bytes = pack_codes(pack_layout("dense"), bits, codes, n);
+        REQUIRE(bytes == expected);
+        REQUIRE(unpack_codes(pack_layout("dense"), bits, bytes, 1, n) == codes);
+      }
+  });
+}
+
+TEST_CASE("packed forms across the contiguous axis equal the reference's", "[kernels]") {
+  on_every_target([] {
+    for (const char* name : {"mxfp4", "mxfp6_e2m3", "int4:g32:asym"}) check_packed(name, Layout({70, 49}, 0), 1, true);
   });
 }
 
