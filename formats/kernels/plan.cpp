@@ -48,6 +48,8 @@ bool plan_rounded_scale(const Format& format, BlockPlan& plan) {
   plan.scale_high = 0x1p100f;
   // from the smallest subnormal on a quotient rounds to something above 0
   if (plan.rounds_scale) plan.scale_low = std::max(plan.scale_low, static_cast<float>(scale.min_subnormal()));
+  // a scale that saturates far below its quotient leaves x / s where the grid's rounding constant overflows
+  if (plan.rounds_scale) plan.scale_high = std::min(plan.scale_high, static_cast<float>(scale.max() * 0x1p64));
   return true;
 }
 
