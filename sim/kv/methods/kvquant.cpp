@@ -1,0 +1,68 @@
+// KVQuant (Hooper et al., arXiv 2401.18079; github.com/SqueezeAILab/KVQuant): keys before RoPE, each channel with a
+// range fixed on calibration tokens; values with a range a token; levels by k-means over normalised calibration values;
+// the values beyond two percentiles kept exactly in a side list (1 %).
+//
+// Differs from the paper: the k-means is not weighted by Fisher information (that needs gradients); Q-Norm is left out;
+// one codebook for the heads of a layer, ranges of values a head unless group_span_layer is set (the paper: the whole
+// token). Not stated in the paper: the starting centroids (equally spaced quantiles here).
+#include <algorithm>
+#include <cmath>
+
+#include "formats/error.hpp"
+#include "sim/kv/methods/method.hpp"
+#include "sim/kv/nuq_codec.hpp"
+
+namespace lowbit::kv {
+namespace {
+
+class KvQuant : public Method {
+ public:
+  KvQuant(const MethodOptions& options, const KvQuantOptions& own) : options_(options), own_(own) {}
+  bool fitted() const override { return true; }
+
+  LayerRules rules(const LayerShape& shape, const Calibration* calibration) const override {
+    LayerRules rules;
+    const Window window{Window::Kind::sliding, options_.residual, options_.sinks};
+    rules.k.window = rules.v.window = window;
+    rules.k.before_rope = own_.before_rope;
+    rules.v.whole_layer = options_.group_span_layer;
+    const ConstRows k = own_.before_rope ? calibration->k_pre : calibration->k;
+    const std::size_t d = shape.head_dim;
+
+    const std::vector<ChannelRange> ranges = channel_ranges(k, own_.outliers);
+    const auto key_levels = levels(normalised(k, ranges));
+    for (std::size_t h = 0; h < shape.kv_heads; ++h) {
+      const auto first = ranges.begin() + static_cast<std::ptrdiff_t>(h * d);
+      rules.k.codecs.push_back(std::make_shared<NuqCodec>(
+          key_levels, std::vector<ChannelRange>(first, first + static_cast<std::ptrdiff_t>(d)), own_.outliers > 0));
+    }
+    const std::size_t width = rules.v.whole_layer ? shape.kv_heads * d : d;
+    std::vector<float> values;
+    for (std::size_t h = 0; h < shape.kv_heads * d / width; ++h) {
+      const auto part = normalised_tokens(calibration->v.part(h * width, width), own_.outliers);
+      values.insert(values.end(), part.begin(), part.end());
+    }
+    rules.v.codecs = {std::make_shared<NuqCodec>(levels(std::move(values)), own_.outliers)};
+    return rules;
+  }
+
+ private:
+  std::vector<float> levels(std::vector<float> values) const {
+    const std::size_t count = std::size_t{1} << options_.bits;
+    return own_.uniform ? uniform_levels(count) : k_means(std::move(values), count);
+  }
+
+  MethodOptions options_;
+  KvQuantOptions own_;
+};
+
+}  // namespace
+
+MethodPtr make_kvquant(const MethodOptions& options, const KvQuantOptions& own) {
+  if (options.format)
+    throw_error(ExitCode::usage, "kvquant has levels of its own and takes no format ('{}')",
+                to_string(*options.format));
+  return std::make_shared<KvQuant>(options, own);
+}
+
+}  // namespace lowbit::kv

@@ -1,0 +1,224 @@
+#include "sim/kv/nuq_codec.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "formats/pack.hpp"
+#include "sim/kv/half.hpp"
+#include "sim/kv/sparse_list.hpp"
+
+namespace lowbit::kv {
+namespace {
+
+// Quantile p of sorted values, linear between order statistics.
+double sorted_quantile(const std::vector<float>& sorted, double p) {
+  const double place = p * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (static_cast<double>(sorted[above]) - sorted[below]);
+}
+
+ChannelRange range_of(double low, double high) {
+  ChannelRange range;
+  range.low = static_cast<float>(low);
+  range.high = static_cast<float>(high);
+  range.offset = half_value(half_code(static_cast<float>((high + low) / 2)));
+  range.range = half_value(half_code(static_cast<float>((high - low) / 2)));
+  return range;
+}
+
+// Thresholds of a row, and offset and range of what lies between them (with the median in place of what does not).
+ChannelRange token_range(const float* x, std::size_t n, double outliers) {
+  std::vector<float> sorted(x, x + n);
+  std::sort(sorted.begin(), sorted.end());
+  const auto low = static_cast<float>(sorted_quantile(sorted, outliers / 2)),
+             high = static_cast<float>(sorted_quantile(sorted, 1 - outliers / 2));
+  float least = static_cast<float>(sorted_quantile(sorted, 0.5)), most = least;
+  for (const float v : sorted)
+    if (v >= low && v <= high) least = std::min(least, v), most = std::max(most, v);
+  ChannelRange range = range_of(least, most);
+  range.low = low;
+  range.high = high;
+  return range;
+}
+
+std::uint8_t nearest(const std::vector<float>& levels, float x) {
+  std::size_t code = 0;
+  while (code + 1 < levels.size() && x > (levels[code] + levels[code + 1]) / 2) ++code;
+  return static_cast<std::uint8_t>(code);
+}
+
+float position(const ChannelRange& r, float x) {
+  return r.range > 0 ? (x - r.offset) / r.range : 0.0f;
+}
+
+class NuqBlock : public Block {
+ public:
+  NuqBlock(std::shared_ptr<const std::vector<float>> levels, std::shared_ptr<const std::vector<ChannelRange>> ranges,
+           std::size_t width)
+      : levels_(std::move(levels)),
+        ranges_(std::move(ranges)),
+        width_(width),
+        bits_(static_cast<int>(std::bit_width(levels_->size() - 1))) {}
+
+  void add(ConstRows rows, double outliers) {
+    std::vector<std::uint8_t> codes(width_);
+    std::vector<std::uint16_t> listed;
+    for (std::size_t t = 0; t < rows.rows; ++t) {
+      const float* x = rows.row(t);
+      const ChannelRange own = ranges_ ? ChannelRange{} : token_range(x, width_, outliers);
+      listed.clear();
+      for (std::size_t c = 0; c < width_; ++c) {
+        const ChannelRange& r = ranges_ ? (*ranges_)[c] : own;
+        const bool outside = outliers > 0 && (x[c] < r.low || x[c] > r.high);
+        if (outside) listed.push_back(static_cast<std::uint16_t>(c));
+        codes[c] = nearest(*levels_, outside ? 0.0f : position(r, x[c]));
+      }
+      const auto packed = pack_codes(pack_layout("dense"), bits_, codes, width_);
+      codes_.insert(codes_.end(), packed.begin(), packed.end());
+      if (outliers > 0) sparse_.add_row(listed, x);
+      if (!ranges_) {
+        offset_.push_back(half_code(own.offset));
+        range_.push_back(half_code(own.range));
+      }
+      ++rows_;
+    }
+    has_sparse_ = outliers > 0;
+  }
+
+  std::size_t rows() const override { return rows_; }
+  void decode(std::size_t first, Rows out) const override {
+    const PackLayout& dense = pack_layout("dense");
+    const std::size_t row_bytes = dense.bytes(bits_, width_);
+    std::vector<std::uint8_t> codes(width_);
+    for (std::size_t t = 0; t < out.rows; ++t) {
+      dense.unpack(bits_, codes_.data() + (first + t) * row_bytes, width_, codes.data());
+      for (std::size_t c = 0; c < width_; ++c) {
+        const float range = ranges_ ? (*ranges_)[c].range : half_value(range_[first + t]);
+        const float offset = ranges_ ? (*ranges_)[c].offset : half_value(offset_[first + t]);
+        const float product = range * (*levels_)[codes[c]];
+        out.row(t)[c] = product + offset;
+      }
+    }
+    if (has_sparse_) sparse_.put(first, out);
+  }
+
+  Bytes bytes() const override {
+    Bytes bytes;
+    bytes.codes = codes_.size();
+    bytes.scales = 2 * (offset_.size() + range_.size());
+    if (has_sparse_) sparse_.add_bytes(bytes);
+    return bytes;
+  }
+  void dump(std::vector<std::uint8_t>& out) const override {
+    out.insert(out.end(), codes_.begin(), codes_.end());
+    for (const auto* part : {&offset_, &range_}) {
+      const auto* data = reinterpret_cast<const std::uint8_t*>(part->data());
+      out.insert(out.end(), data, data + 2 * part->size());
+    }
+    if (has_sparse_) sparse_.dump(out);
+  }
+
+ private:
+  std::shared_ptr<const std::vector<float>> levels_;
+  std::shared_ptr<const std::vector<ChannelRange>> ranges_;
+  std::size_t width_, rows_ = 0;
+  int bits_;
+  bool has_sparse_ = false;
+  std::vector<std::uint8_t> codes_;
+  std::vector<std::uint16_t> offset_, range_;
+  SparseList sparse_;
+};
+
+}  // namespace
+
+std::vector<ChannelRange> channel_ranges(ConstRows rows, double outliers) {
+  std::vector<ChannelRange> ranges;
+  std::vector<float> column(rows.rows);
+  for (std::size_t c = 0; c < rows.columns; ++c) {
+    for (std::size_t t = 0; t < rows.rows; ++t) column[t] = rows.row(t)[c];
+    std::sort(column.begin(), column.end());
+    ranges.push_back(range_of(sorted_quantile(column, outliers / 2), sorted_quantile(column, 1 - outliers / 2)));
+  }
+  return ranges;
+}
+
+std::vector<float> normalised(ConstRows rows, const std::vector<ChannelRange>& ranges) {
+  std::vector<float> out;
+  for (std::size_t t = 0; t < rows.rows; ++t)
+    for (std::size_t c = 0; c < rows.columns; ++c)
+      if (const float x = rows.row(t)[c]; x >= ranges[c].low && x <= ranges[c].high)
+        out.push_back(position(ranges[c], x));
+  return out;
+}
+
+std::vector<float> normalised_tokens(ConstRows rows, double outliers) {
+  std::vector<float> out;
+  for (std::size_t t = 0; t < rows.rows; ++t) {
+    const ChannelRange r = token_range(rows.row(t), rows.columns, outliers);
+    for (std::size_t c = 0; c < rows.columns; ++c)
+      if (const float x = rows.row(t)[c]; x >= r.low && x <= r.high) out.push_back(position(r, x));
+  }
+  return out;
+}
+
+std::vector<float> k_means(std::vector<float> values, std::size_t count) {
+  constexpr int kRounds = 50;
+  std::sort(values.begin(), values.end());
+  std::vector<double> total(values.size() + 1);
+  for (std::size_t i = 0; i < values.size(); ++i) total[i + 1] = total[i] + values[i];
+  std::vector<float> centre(count);
+  for (std::size_t k = 0; k < count; ++k)
+    centre[k] =
+        static_cast<float>(sorted_quantile(values, (static_cast<double>(k) + 0.5) / static_cast<double>(count)));
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<float> next = centre;
+    std::size_t begin = 0;
+    for (std::size_t k = 0; k < count; ++k) {
+      std::size_t end = values.size();
+      if (k + 1 < count)
+        end = static_cast<std::size_t>(std::upper_bound(values.begin(), values.end(), (centre[k] + centre[k + 1]) / 2) -
+                                       values.begin());
+      end = std::max(begin, end);
+      if (end > begin) next[k] = static_cast<float>((total[end] - total[begin]) / static_cast<double>(end - begin));
+      begin = end;
+    }
+    if (next == centre) break;
+    centre = next;
+  }
+  return centre;
+}
+
+std::vector<float> uniform_levels(std::size_t count) {
+  std::vector<float> levels(count);
+  for (std::size_t k = 0; k < count; ++k)
+    levels[k] = static_cast<float>(-1 + 2 * static_cast<double>(k) / static_cast<double>(count - 1));
+  return levels;
+}
+
+NuqCodec::NuqCodec(std::vector<float> levels, std::vector<ChannelRange> ranges, bool list_outside)
+    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))),
+      ranges_(std::make_shared<const std::vector<ChannelRange>>(std::move(ranges))),
+      outliers_(list_outside ? 1 : 0) {}
+
+NuqCodec::NuqCodec(std::vector<float> levels, double outliers)
+    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))), outliers_(outliers) {}
+
+std::unique_ptr<Block> NuqCodec::seal(ConstRows rows) const {
+  auto block = std::make_unique<NuqBlock>(levels_, ranges_, rows.columns);
+  block->add(rows, outliers_);
+  return block;
+}
+
+void NuqCodec::extend(Block& block, ConstRows rows) const {
+  static_cast<NuqBlock&>(block).add(rows, outliers_);
+}
+
+Bytes NuqCodec::shared_bytes() const {
+  Bytes bytes;
+  bytes.scales = 2 * levels_->size() + (ranges_ ? 4 * ranges_->size() : 0);
+  return bytes;
+}
+
+}  // namespace lowbit::kv
