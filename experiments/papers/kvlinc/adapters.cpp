@@ -1,0 +1,327 @@
+// F6: linear correction adapters, trained head by head on one part of a text and measured on another.
+#include <algorithm>
+
+#include "experiments/core/bootstrap.hpp"
+#include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/model_text.hpp"
+#include "experiments/papers/kvlinc/tables.hpp"
+#include "formats/error.hpp"
+#include "sim/kv/correction.hpp"
+#include "sim/model/math.hpp"
+
+namespace lowbit {
+namespace {
+using namespace kvlinc;
+
+struct Texts {
+  ModelTextPtr text;
+  std::vector<Captured> windows;  ///< evaluation, validation, then training
+};
+using TextsPtr = std::shared_ptr<const Texts>;
+
+std::size_t count(const Point& p, const char* name) {
+  return static_cast<std::size_t>(p.integer(name));
+}
+
+TextsPtr make_texts(const Point& p, Rng) {
+  Threads threads(static_cast<std::size_t>(p.threads()));
+  auto texts = std::make_shared<Texts>();
+  texts->text = load_model_text(p, 1 + count(p, "chunks"));
+  for (std::size_t w = 0; w < count(p, "texts") + 1 + count(p, "chunks"); ++w)
+    texts->windows.push_back(capture(*texts->text, w, threads));
+  return texts;
+}
+
+/// Keys and values of a head as a method's cache gives them once all that is due is sealed.
+struct Sealed {
+  Matrix k, v;
+  kv::Side rule;
+  double bits = 0;
+};
+
+Sealed seal(const Head& head, const std::string& method, const kv::MethodOptions& options) {
+  const kv::LayerShape shape{1, head.d};
+  const kv::LayerRules rules = kv::make_method(method, options)->rules(shape, nullptr);
+  kv::Cache cache({shape}, std::make_unique<kv::WindowPolicy>(std::vector{rules}, head.rope.get()), true);
+  const auto positions = head.positions();
+  cache.append({0, positions.data(), head.k, head.k_pre, head.k, head.v});
+  Sealed out;
+  kv::read_head(cache.reader(0, 0), out.k, out.v);
+  out.rule = rules.k;
+  out.bits = 8 * static_cast<double>(cache.bytes()) / static_cast<double>(2 * head.tokens() * head.d);
+  return out;
+}
+
+std::vector<double> doubles(ConstRows rows) {
+  std::vector<double> out;
+  for (std::size_t t = 0; t < rows.rows; ++t) out.insert(out.end(), rows.row(t), rows.row(t) + rows.columns);
+  return out;
+}
+
+// Sums of one query in the decode view: slots below `sealed` from the cache, later ones as they are.
+double mix(const Head& head, const float* q, std::size_t n, std::size_t sealed, const Sealed& cache,
+           std::vector<float>& w, double* sum) {
+  for (std::size_t t = 0; t <= n; ++t) w[t] = kv::lane_dot(q, (t < sealed ? cache.k : head.k).view().row(t), head.d);
+  const double total = model::exp_row(w.data(), head.scale(), n + 1);
+  for (std::size_t t = 0; t <= n; ++t) {
+    const float* v = (t < sealed ? cache.v : head.v).view().row(t);
+    for (std::size_t c = 0; c < head.d; ++c) sum[c] += static_cast<double>(w[t]) * v[c];
+  }
+  return total;
+}
+
+/// Head, with the queries of all its tokens, as the trainer reads it.
+kv::CorrectionData data_of(const Head& head, const Sealed& cache) {
+  kv::CorrectionData data;
+  data.tokens = head.tokens(), data.d = head.d;
+  const std::size_t end = cache.rule.end(head.tokens());
+  data.error = doubles(head.k);
+  const std::vector<double> kept = doubles(cache.k);
+  for (std::size_t i = 0; i < data.error.size(); ++i) data.error[i] = i / head.d < end ? data.error[i] - kept[i] : 0;
+  data.value = doubles(cache.v);
+  for (std::size_t n = 0; n < head.tokens(); ++n) data.sealed.push_back(cache.rule.end(n));
+  std::vector<float> w(head.tokens());
+  for (const Matrix& q : head.q) {
+    kv::CorrectionData::Queries queries;
+    queries.q = doubles(q);
+    queries.numerator.resize(data.error.size());
+    queries.target.resize(data.error.size());
+    for (std::size_t n = 0; n < head.tokens(); ++n) {
+      queries.denominator.push_back(
+          mix(head, q.view().row(n), n, data.sealed[n], cache, w, queries.numerator.data() + n * head.d));
+      double* y = queries.target.data() + n * head.d;
+      const double total = mix(head, q.view().row(n), n, 0, cache, w, y);
+      for (std::size_t c = 0; c < head.d; ++c) y[c] /= total;
+    }
+    data.heads.push_back(std::move(queries));
+  }
+  return data;
+}
+
+/// ||O - O^|| / ||O|| over the queries that see sealed slots, mean over query heads; `y`: outputs, or none for the
+/// plain quantiser.
+double output_error(const kv::CorrectionData& data, const std::vector<std::vector<double>>* y) {
+  double mean = 0;
+  for (std::size_t h = 0; h < data.heads.size(); ++h) {
+    double error = 0, norm = 0;
+    for (std::size_t n = 0; n < data.tokens; ++n)
+      for (std::size_t c = 0; c < data.d && data.sealed[n] > 0; ++c) {
+        const std::size_t i = n * data.d + c;
+        const double out = y != nullptr ? (*y)[h][i] : data.heads[h].numerator[i] / data.heads[h].denominator[n];
+        error += (out - data.heads[h].target[i]) * (out - data.heads[h].target[i]);
+        norm += data.heads[h].target[i] * data.heads[h].target[i];
+      }
+    mean += std::sqrt(error / norm) / static_cast<double>(data.heads.size());
+  }
+  return mean;
+}
+
+struct Trained {
+  double plain = 0, corrected = 0, kivi = 0, kivi_bits = 0, bits = 0;
+  std::vector<double> validation, parameters;
+};
+
+// One pass over the chunks a step each, `epochs` times; the rate falls to a tenth when the validation loss has not
+// fallen for `patience` epochs. The parameters of the lowest validation loss are kept.
+void train(kv::Correction& correction, const std::vector<kv::CorrectionData>& chunks, const kv::CorrectionData& check,
+           std::size_t epochs, double rate, Trained& out) {
+  constexpr int kPatience = 10;
+  kv::AdamW adam(correction.parameters().size(), rate);
+  std::vector<double> best = correction.parameters();
+  double lowest = correction.loss(check, nullptr);
+  out.validation.push_back(lowest);
+  int waited = 0;
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
+    for (const auto& chunk : chunks) {
+      std::vector<double> gradient(correction.parameters().size());
+      correction.loss(chunk, &gradient);
+      adam.step(correction.parameters(), gradient);
+    }
+    const double loss = correction.loss(check, nullptr);
+    out.validation.push_back(loss);
+    if (loss < lowest) {
+      lowest = loss, best = correction.parameters(), waited = 0;
+    } else if (++waited > kPatience) {
+      adam.rate *= 0.1, waited = 0;
+    }
+  }
+  correction.parameters() = best;
+}
+
+Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::size_t kv_head, Rng rng) {
+  const std::size_t evaluated = count(p, "texts"), features = count(p, "features");
+  kv::MethodOptions options;
+  options.residual = count(p, "residual");
+  const auto head = [&](std::size_t window) {
+    const auto& own = texts.windows[window].layers[layer];
+    return head_of(*texts.text, own, own, kv_head, texts.text->context);
+  };
+  std::vector<kv::CorrectionData> chunks;
+  for (std::size_t w = evaluated + 1; w < texts.windows.size(); ++w) {
+    const Head h = head(w);
+    chunks.push_back(data_of(h, seal(h, "kvlinc", options)));
+  }
+  const Head check = head(evaluated);
+  Trained out;
+  const std::size_t d = check.d;
+  kv::Correction correction(d, features, check.q.size(), p.real("gain"),
+                            rng.split(fmt::format("{} {}", layer, kv_head)));
+  train(correction, chunks, data_of(check, seal(check, "kvlinc", options)), count(p, "epochs"), p.real("rate"), out);
+  out.parameters = correction.parameters();
+  for (std::size_t w = 0; w < evaluated; ++w) {
+    const Head h = head(w);
+    const Sealed sealed = seal(h, "kvlinc", options);
+    const auto data = data_of(h, sealed);
+    const auto y = correction.outputs(data);
+    const auto part = 1 / static_cast<double>(evaluated);
+    out.plain += part * output_error(data, nullptr);
+    out.corrected += part * output_error(data, &y);
+    const double states = 16.0 * static_cast<double>(features * (d + 1)) / static_cast<double>(2 * h.tokens() * d);
+    out.bits += part * (sealed.bits + states);
+    Sealed nearest;
+    for (const std::size_t group : {16, 32, 64, 128}) {  // KIVI's G whose bits come nearest
+      kv::MethodOptions own = options;
+      own.group = group;
+      const Sealed kivi = seal(h, "kivi", own);
+      if (nearest.k.rows() == 0 ||
+          std::abs(kivi.bits - sealed.bits - states) < std::abs(nearest.bits - sealed.bits - states))
+        nearest = kivi;
+    }
+    out.kivi += part * output_error(data_of(h, nearest), nullptr);
+    out.kivi_bits += part * nearest.bits;
+  }
+  return out;
+}
+
+Record compute_adapters(const Point& p, Rng rng) {
+  const Texts& texts = *p.shared<TextsPtr>("captured");
+  const auto layer = count(p, "layer");
+  std::vector<Trained> heads(texts.text->model.config().kv_heads);
+  Threads threads(static_cast<std::size_t>(p.threads()));
+  threads.parallel_for(heads.size(), [&](std::size_t h) { heads[h] = run_head(p, texts, layer, h, rng); });
+  Record record;
+  const auto put = [&](const char* name, double Trained::*field) {
+    std::vector<double> values;
+    for (const Trained& t : heads) values.push_back(t.*field);
+    record.set(name, values);
+  };
+  put("o_err_plain", &Trained::plain);
+  put("o_err_corrected", &Trained::corrected);
+  put("o_err_kivi", &Trained::kivi);
+  put("bits_corrected", &Trained::bits);
+  put("bits_kivi", &Trained::kivi_bits);
+  std::vector<double> curve, parameters;
+  const std::size_t widest = p.coordinates("parameter").size();
+  for (Trained& t : heads) {
+    curve.insert(curve.end(), t.validation.begin(), t.validation.end());
+    t.parameters.resize(widest, std::nan(""));
+    parameters.insert(parameters.end(), t.parameters.begin(), t.parameters.end());
+  }
+  return record.set("validation_loss", curve).set("parameters", parameters);
+}
+
+std::vector<Row> adapters_rows(const Results& results) {
+  std::vector<Row> rows;
+  for (const Value& features : results.coordinates("features")) {
+    std::vector<double> plain, corrected, kivi, ratio;
+    double bits = 0, kivi_bits = 0;
+    for (const Value& layer : results.coordinates("layer"))
+      for (const Value& head : results.coordinates("head")) {
+        const Coordinates where{{"features", features}, {"layer", layer}, {"head", head}};
+        plain.push_back(results.at("o_err_plain", where));
+        corrected.push_back(results.at("o_err_corrected", where));
+        kivi.push_back(results.at("o_err_kivi", where));
+        ratio.push_back(corrected.back() / plain.back());
+        bits = results.at("bits_corrected", where), kivi_bits = results.at("bits_kivi", where);
+      }
+    const std::string tail = fmt::format("[features={}]", features.integer());
+    double better = 0, better_kivi = 0;
+    for (std::size_t i = 0; i < plain.size(); ++i)
+      better += corrected[i] <= plain[i], better_kivi += corrected[i] < kivi[i];
+    const auto share = [&](const std::string& name, double hits) {
+      const auto n = static_cast<double>(plain.size());
+      const Interval i = wilson(hits, n);
+      Row row = sampled_row(name + tail, 100 * hits / n, {100 * i.low, 100 * i.high});
+      row.unit = "%";
+      row.note = fmt::format("{} of {} heads; {:.2f} bits with states, KIVI {:.2f}; {} steps", hits, n, bits, kivi_bits,
+                             results.params().integer("epochs") * results.params().integer("chunks"));
+      rows.push_back(row);
+    };
+    share("heads[o_err corrected <= plain]", better);
+    share("heads[o_err corrected < kivi of equal bits]", better_kivi);
+    rows.push_back(median_row("median o_err corrected / plain" + tail, ratio, results.rng("ratio" + tail)));
+  }
+  return rows;
+}
+
+model::Config config_of(const Params& params) {
+  return model::read_config(model::find_model(params.text("model")));
+}
+
+Values layer_numbers(const Params& p) {
+  const auto layers = static_cast<std::int64_t>(config_of(p).layers);
+  if (p.text("layers") == "all") return indices(static_cast<std::size_t>(layers));
+  return integers({0, layers / 2, layers - 1});
+}
+
+// Room for the adapters of 256 features; smaller ones are padded with NaN.
+Values parameter_numbers(const Params& p) {
+  const model::Config c = config_of(p);
+  const auto widest = static_cast<std::size_t>(p.integer("widest"));
+  return indices(c.head_dim * widest / 2 * (1 + c.heads / c.kv_heads) + c.heads / c.kv_heads);
+}
+
+Experiment adapters() {
+  return with_references(
+      with_model(Experiment{"kvlinc/adapters"}, 1, 1024)
+          .paper(kPaper, "F6", "Linear correction adapters, trained on one part of a text, measured on another")
+          .param("chunks", 2, "windows of the text to train on, after those that are evaluated and one for validation",
+                 between(1, 1000))
+          .param("epochs", 30, "passes over the chunks, a step a chunk", between(1, 100000))
+          .param("rate", 0.01, "of AdamW at the start; a tenth whenever ten epochs bring nothing", between(1e-6, 1))
+          .param("gain", 0.1, "of the correction at the start", between(1e-6, 10))
+          .param("residual", 128, "tokens that stay open; a multiple of 128", between(128, 4096))
+          .param("layers", "some", "some: first, middle and last; all", one_of({"some", "all"}))
+          .param("widest", 64, "largest D of the run: room for the parameters that are stored", between(2, 1024))
+          .axis("features", integers({64}), "1", "D, features of the correction; even")
+          .axis("layer", layer_numbers, "1", "layer of the model")
+          .dim(
+              "head", [](const Params& p) { return indices(config_of(p).kv_heads); }, "1", "KV head")
+          .dim(
+              "epoch", [](const Params& p) { return indices(static_cast<std::size_t>(p.integer("epochs")) + 1); }, "1",
+              "passes over the training text")
+          .dim("parameter", parameter_numbers, "1",
+               "phi_k (channels x D/2), then for each query head phi_q and the logarithm of its gain")
+          .draws_vary_with({"layer"})
+          .shared("captured", {}, make_texts)
+          .output("o_err_plain", "1",
+                  "||O - O^||_F / ||O||_F of the quantiser in the decode view, queries that see sealed slots", {"head"})
+          .output("o_err_corrected", "1", "the same with adapters", {"head"})
+          .output("o_err_kivi", "1", "the same of KIVI with the group whose bits come nearest", {"head"})
+          .output("bits_corrected", "bit", "stored bits a value, states included", {"head"})
+          .output("bits_kivi", "bit", "stored bits a value of that KIVI", {"head"})
+          .output("validation_loss", "1", "1000 mean squared error of the output on the window for validation",
+                  {"head", "epoch"})
+          .narrow_output("parameters", "1", "of the lowest validation loss", {"head", "parameter"})
+          .validate([](const Params& p) {
+            kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(
+                128, "--residual");
+            if (p.integer("context") < 2 * p.integer("residual"))
+              throw_error(ExitCode::usage,
+                          "--context: {} tokens; at least two residual windows ({}) are needed for a sealed block",
+                          p.integer("context"), 2 * p.integer("residual"));
+          })
+          .where([](const Point& p) {
+            return p.integer("features") % 2 == 0 && p.integer("features") <= p.integer("widest");
+          })
+          .runs_alone()
+          .quick("context=384 chunks=1 epochs=2 features=8 widest=8")
+          .full("layers=all chunks=8 epochs=30 texts=2 widest=256 features=32,64,128,256")
+          .cost(60)
+          .point(compute_adapters)
+          .rows(adapters_rows));
+}
+LOWBIT_REGISTER(adapters);
+
+}  // namespace
+}  // namespace lowbit

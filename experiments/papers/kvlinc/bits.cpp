@@ -1,0 +1,150 @@
+// F4: bits and group size. F7: float, integer, MX and NV elements at equal bits.
+#include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/tables.hpp"
+
+namespace lowbit {
+namespace {
+using namespace kvlinc;
+
+const std::vector<std::string> kSchemes = {"raw_channel", "had_channel", "had_token", "raw_token"};
+struct Pair {
+  const char* name;
+  std::size_t keys, values;  // schemes
+};
+constexpr Pair kPairs[] = {{"kivi", 0, 3}, {"quarot", 2, 2}, {"kvlinc", 0, 2}, {"had_channel", 1, 2}};
+
+Head make_head(const Point& p, Rng rng) {
+  return head_of(p, 64, rng);
+}
+
+Attention make_exact(const Point& p, Rng) {
+  const Head& head = p.shared<Head>("head");
+  return attention(head, head.k, head.v);
+}
+
+std::vector<std::string> pair_names() {
+  std::vector<std::string> names;
+  for (const Pair& pair : kPairs) names.emplace_back(pair.name);
+  return names;
+}
+
+// Errors of all schemes and pairs in one format of channel-wise and one of token-wise groups.
+Record errors_of(const Point& p, const Format& channel, const Format& token) {
+  const Head& head = p.shared<Head>("head");
+  std::vector<Matrix> k, v;
+  std::vector<double> k_error, v_error, output;
+  for (const std::string& scheme : kSchemes) {
+    const Format& format = scheme.ends_with("channel") ? channel : token;
+    k.push_back(apply_scheme(head.k, scheme, format).rows);
+    v.push_back(apply_scheme(head.v, scheme, format).rows);
+    k_error.push_back(relative_error(head.k, k.back()));
+    v_error.push_back(relative_error(head.v, v.back()));
+  }
+  for (const Pair& pair : kPairs) {
+    const Attention changed = attention(head, k[pair.keys], v[pair.values]);
+    output.push_back(attention_errors(p.shared<Attention>("exact"), changed).output);
+  }
+  return Record().set("k_rel_f", k_error).set("v_rel_f", v_error).set("o_err", output);
+}
+
+Record compute_bits(const Point& p, Rng) {
+  const auto bits = static_cast<int>(p.integer("bits"));
+  const auto group = static_cast<std::size_t>(p.integer("group"));
+  return errors_of(p, min_format(bits, group),
+                   min_format(bits, std::min<std::size_t>(group, p.shared<Head>("head").d)));
+}
+
+Record compute_formats(const Point& p, Rng) {
+  const Format format = parse_format(p.text("format"));
+  Format token = format;
+  token.group_size = std::min(format.group_size, p.shared<Head>("head").d);
+  return errors_of(p, format, token)
+      .set("stored_bits", format.bits_per_value())
+      .set("stored_token_bits", token.bits_per_value());
+}
+
+std::vector<Row> bits_rows(const Results& results) {
+  std::vector<Row> rows;
+  const auto seeds = [&](const std::string& output, const std::string& scheme, int bits) {
+    return over_seeds(results, output, {{"scheme", scheme}, {"bits", bits}, {"group", 128}});
+  };
+  for (const char* side : {"k", "v"})
+    for (const std::string& scheme : kSchemes) {
+      const std::string output = std::string(side) + "_rel_f",
+                        name = fmt::format("rel_f_2_over_4_bits[{}_scheme={}]", side, scheme);
+      rows.push_back(ratio_row(name, seeds(output, scheme, 2), seeds(output, scheme, 4), results.rng(name)));
+    }
+  rows.push_back(ratio_row("k_raw_token_over_raw_channel", seeds("k_rel_f", "raw_token", 2),
+                           seeds("k_rel_f", "raw_channel", 2), results.rng("k shape")));
+  rows.push_back(ratio_row("v_raw_channel_over_raw_token", seeds("v_rel_f", "raw_channel", 2),
+                           seeds("v_rel_f", "raw_token", 2), results.rng("v shape")));
+  keep_full_runs(rows, seeds("k_rel_f", "raw_channel", 2).size());
+  return rows;
+}
+
+std::vector<Row> formats_rows(const Results& results) {
+  std::vector<Row> rows;
+  for (const Value& format : results.coordinates("format"))
+    for (const Pair& pair : kPairs) {
+      const std::string name = fmt::format("o_err[format={},method={}]", format.text(), pair.name);
+      Row row =
+          mean_row(name, over_seeds(results, "o_err", {{"format", format}, {"pair", pair.name}}), results.rng(name));
+      row.note = fmt::format(
+          "{} bits a value",
+          results.at("stored_bits", {{"format", format}, {"tensor", results.coordinates("tensor").front()}}));
+      rows.push_back(row);
+    }
+  return rows;
+}
+
+// A cache seals groups without knowing the tensor: the formats that GroupCodec takes.
+std::string cache_format(const std::string& name) {
+  const Format format = parse_format(name);
+  kv::GroupCodec(format, kv::GroupAxis::token);
+  return to_string(format);
+}
+
+Experiment on_heads(Experiment experiment) {
+  return experiment
+      .dim("scheme", texts(kSchemes), "", "raw or rotated; groups of tokens of a channel or channels of a token")
+      .dim("pair", texts(pair_names()), "", "schemes of keys and values")
+      .shared("head", {"tensor"}, make_head)
+      .shared("exact", {"tensor"}, make_exact)
+      .output("k_rel_f", "1", "||K - K^||_F / ||K||_F", {"scheme"})
+      .output("v_rel_f", "1", "||V - V^||_F / ||V||_F", {"scheme"})
+      .output("o_err", "1", "||O - O^||_F / ||O||_F of the last queries, mean over query heads", {"pair"});
+}
+
+Experiment bits() {
+  return with_references(
+      on_heads(with_heads(Experiment{"kvlinc/bits"}, 64, 2048)
+                   .axis("bits", integers({2, 3, 4}), "bit", "of the codes")
+                   .axis("group", integers({32, 64, 128}), "1", "values of a group; token-wise: at most the head"))
+          .paper(kPaper, "F4", "Errors against bits and group size")
+          .quick("seeds=2 length=512 group=128")
+          .cost(60)
+          .point(compute_bits)
+          .rows(bits_rows));
+}
+LOWBIT_REGISTER(bits);
+
+Experiment formats_figure() {
+  Values names = texts({"int4:g128:min:s=fp16", "mxfp4", "int4:g64:s=fp16", "e2m1:g64:s=fp16", "int4:g64:min:s=fp16",
+                        "e2m1:g16:s=e4m3", "int4:g16:s=e4m3", "e2m1:g32:s=fp16", "int4:g32:s=fp16"},
+                       checked(cache_format));
+  for (Value& name : names.list) name = cache_format(name.text());
+  return with_references(
+      on_heads(with_heads(Experiment{"kvlinc/formats"}, 16, 2048)
+                   .axis("format", names, "", "elements and scales of keys and values"))
+          .paper(kPaper, "F7", "Errors of 4-bit elements at equal bits")
+          .output("stored_bits", "bit", "bits a value in channel-wise groups, scales and minima included")
+          .output("stored_token_bits", "bit", "the same in token-wise groups, which end at the head")
+          .quick("seeds=2 length=512 format=mxfp4,int4:g128:min:s=fp16")
+          .cost(20)
+          .point(compute_formats)
+          .rows(formats_rows));
+}
+LOWBIT_REGISTER(formats_figure);
+
+}  // namespace
+}  // namespace lowbit

@@ -1,0 +1,119 @@
+#include "experiments/papers/kvlinc/errors.hpp"
+
+#include <cmath>
+
+#include "formats/block.hpp"
+#include "formats/codec.hpp"
+#include "sim/kv/clones.hpp"
+#include "sim/model/math.hpp"
+#include "sim/transform/hadamard.hpp"
+
+namespace lowbit::kvlinc {
+namespace {
+
+LOWBIT_KV_CLONES void scores(const float* q, ConstRows k, std::size_t count, float* out) {
+  for (std::size_t t = 0; t < count; ++t) {
+    const float* x = k.row(t);
+    float lane[16] = {};
+    for (std::size_t i = 0; i + 16 <= k.columns; i += 16)
+      for (std::size_t j = 0; j < 16; ++j) lane[j] += q[i + j] * x[i + j];
+    for (std::size_t width = 8; width > 0; width /= 2)
+      for (std::size_t j = 0; j < width; ++j) lane[j] += lane[j + width];
+    out[t] = lane[0];
+  }
+}
+
+LOWBIT_KV_CLONES void mix(const float* weights, ConstRows v, std::size_t count, float* out) {
+  for (std::size_t t = 0; t < count; ++t)
+    for (std::size_t c = 0; c < v.columns; ++c) out[c] += weights[t] * v.row(t)[c];
+}
+
+double mean_scale(const Format& format, const Layout& layout, const float* x) {
+  if (format.scale_element == nullptr) return std::nan("");
+  const Quantized q = encode(format, layout, x);
+  double sum = 0;
+  for (const std::uint32_t code : q.scales) sum += decode(*format.scale_element, code);
+  return sum / static_cast<double>(q.scales.size());
+}
+
+}  // namespace
+
+double relative_error(ConstRows x, ConstRows y) {
+  double error = 0, norm = 0;
+  for (std::size_t t = 0; t < x.rows; ++t)
+    for (std::size_t c = 0; c < x.columns; ++c) {
+      const double a = x.row(t)[c], difference = a - y.row(t)[c];
+      error += difference * difference;
+      norm += a * a;
+    }
+  return std::sqrt(error / norm);
+}
+
+Attention attention(const Head& head, ConstRows k, ConstRows v) {
+  Attention result;
+  for (const Matrix& q : head.q) {
+    std::vector<float> weights(q.rows() * head.tokens());
+    Matrix output = Matrix::zeros(q.rows(), head.d);
+    for (std::size_t i = 0; i < q.rows(); ++i) {
+      const std::size_t seen = head.first_query() + i + 1;
+      float* row = weights.data() + i * head.tokens();
+      scores(q.view().row(i), k, seen, row);
+      const double sum = model::exp_row(row, head.scale(), seen);
+      for (std::size_t t = 0; t < seen; ++t) row[t] = static_cast<float>(row[t] / sum);
+      mix(row, v, seen, output.view().row(i));
+    }
+    result.weights.push_back(std::move(weights));
+    result.output.push_back(std::move(output));
+  }
+  return result;
+}
+
+AttentionErrors attention_errors(const Attention& exact, const Attention& changed) {
+  AttentionErrors errors;
+  const auto heads = static_cast<double>(exact.output.size());
+  for (std::size_t h = 0; h < exact.output.size(); ++h) {
+    const std::size_t n = exact.weights[h].size();
+    errors.weights += relative_error({exact.weights[h].data(), 1, n}, {changed.weights[h].data(), 1, n}) / heads;
+    errors.output += relative_error(exact.output[h], changed.output[h]) / heads;
+  }
+  return errors;
+}
+
+Kept keep(const Head& head, const std::string& name, kv::MethodOptions options) {
+  const kv::LayerShape shape{1, head.d};
+  options.residual = 0;
+  const kv::Calibration calibration = head.calibration();
+  const kv::LayerRules rules = kv::make_method(name, options)->rules(shape, &calibration);
+  kv::Cache cache({shape}, std::make_unique<kv::WindowPolicy>(std::vector{rules}, head.rope.get()), true);
+  const auto positions = head.positions();
+  cache.append({0, positions.data(), head.k, head.k_pre, head.k, head.v});
+  Kept kept;
+  kv::read_head(cache.reader(0, 0), kept.k, kept.v);
+  kept.bytes = cache.held();
+  return kept;
+}
+
+Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& format) {
+  const bool channel = scheme.ends_with("channel");
+  Scheme result;
+  result.rows.resize(rows.rows, rows.columns);
+  model::copy_rows(rows, result.rows);
+  float* x = result.rows.data();
+  const auto basis = scheme.starts_with("had") ? make_hadamard(rows.columns, std::nullopt, 0) : nullptr;
+  if (basis) basis->forward(x, x, rows.rows);
+  // whole groups alone: a tail that does not fill a channel-wise group stays as it is
+  const std::size_t count = channel ? rows.rows / format.group_size * format.group_size : rows.rows;
+  const Layout layout({count, rows.columns}, channel ? 0 : -1);
+  if (count > 0) {
+    result.mean_scale = mean_scale(format, layout, x);
+    fake_quantize(format, layout, x, x);
+  }
+  if (basis) basis->inverse(x, x, rows.rows);
+  return result;
+}
+
+Format min_format(int bits, std::size_t group) {
+  return parse_format(fmt::format("int{}:g{}:min:s=fp16:z=fp16", bits, group));
+}
+
+}  // namespace lowbit::kvlinc

@@ -1,0 +1,224 @@
+// F5: output error against the length of the context, decoding with a residual window. T1: average bits beside it.
+#include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/tables.hpp"
+
+namespace lowbit {
+namespace {
+using namespace kvlinc;
+
+/// A method decoding the last tokens of a head one by one on its packed cache.
+struct Decoded {
+  double output_error = 0;
+  double bits = 0;  ///< stored for a cached element while the last token attends
+  kv::Bytes bytes;
+};
+
+Decoded decode(const Head& head, const std::string& method, const kv::MethodOptions& options,
+               std::size_t state_values) {
+  const kv::LayerShape shape{1, head.d};
+  const kv::Calibration calibration = head.calibration();
+  const kv::LayerRules rules = kv::make_method(method, options)->rules(shape, &calibration);
+  kv::Cache cache({shape}, std::make_unique<kv::WindowPolicy>(std::vector{rules}, head.rope.get()), false);
+  const auto positions = head.positions();
+  const auto give = [&](std::size_t first, std::size_t count) {
+    cache.append({0, positions.data() + first, head.k.view().slice(first, count), head.k_pre.view().slice(first, count),
+                  head.k.view().slice(first, count), head.v.view().slice(first, count)});
+  };
+  if (state_values > 0) cache.storage(0).state("correction", 0, state_values);
+  const std::size_t queries = head.q.front().rows(), first = head.first_query();
+  if (first > 0) give(0, first);
+  const Attention exact = attention(head, head.k, head.v);
+  Decoded result;
+  std::vector<Matrix> outputs(head.q.size(), Matrix(queries, head.d));
+  Matrix q(head.q.size(), head.d), out(head.q.size(), head.d);
+  for (std::size_t t = 0; t < queries; ++t) {
+    give(first + t, 1);
+    for (std::size_t g = 0; g < head.q.size(); ++g) std::copy_n(head.q[g].view().row(t), head.d, q.view().row(g));
+    kv::attend(cache.reader(0, 0), q, positions[first + t], head.scale(), out);
+    for (std::size_t g = 0; g < head.q.size(); ++g) std::copy_n(out.view().row(g), head.d, outputs[g].view().row(t));
+  }
+  for (std::size_t g = 0; g < head.q.size(); ++g)
+    result.output_error += relative_error(exact.output[g], outputs[g]) / static_cast<double>(head.q.size());
+  result.bytes = cache.held();
+  result.bits = 8 * static_cast<double>(result.bytes.total()) / static_cast<double>(2 * head.tokens() * head.d);
+  return result;
+}
+
+const std::vector<std::string> kLengthMethods = {"kivi", "quarot", "kvlinc", "had_channel", "gear_l", "kvquant"};
+
+Head make_length_head(const Point& p, Rng rng) {
+  return synthetic_head(64, static_cast<std::size_t>(p.integer("context")),
+                        static_cast<std::size_t>(p.integer("queries")), rng);
+}
+
+Record compute_length(const Point& p, Rng) {
+  kv::MethodOptions options;
+  options.residual = static_cast<std::size_t>(p.integer("residual"));
+  std::vector<double> error, bits;
+  for (const std::string& method : kLengthMethods) {
+    const Decoded decoded = decode(p.shared<Head>("head"), method, options, 0);
+    error.push_back(decoded.output_error);
+    bits.push_back(decoded.bits);
+  }
+  return Record().set("o_err", error).set("stored_bits", bits);
+}
+
+std::vector<Row> length_rows(const Results& results) {
+  std::vector<Row> rows;
+  for (const Value& context : results.coordinates("context"))
+    for (const std::string& method : kLengthMethods) {
+      const std::string name = fmt::format("o_err[method={},context={}]", method, context.integer());
+      rows.push_back(mean_row(name, results.along("o_err", "draw", {{"context", context}, {"cache", method}}),
+                              results.rng(name)));
+    }
+  return rows;
+}
+
+Values seed_numbers(const Params& params) {
+  return indices(static_cast<std::size_t>(params.integer("seeds")));
+}
+
+Experiment length() {
+  return with_references(
+      Experiment{"kvlinc/length"}
+          .paper(kPaper, "F5", "Error of attention against the length of the context")
+          .param("seeds", 8, "drawn heads", between(1, 10000))
+          .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
+          .param("residual", 128, "tokens that stay open; a multiple of 128", between(0, 4096))
+          .axis("context", integers({512, 1024, 2048, 4096, 8192}), "1", "tokens of the head")
+          .axis("draw", seed_numbers, "1", "number of the drawn head")
+          .dim("cache", texts(kLengthMethods), "", "method, 2 bits, G = 128 (values: 64)")
+          .draws_vary_with({"context", "draw"})
+          .shared("head", {"context", "draw"}, make_length_head)
+          .output("o_err", "1", "||O - O^||_F / ||O||_F over the decoded tokens", {"cache"})
+          .output("stored_bits", "bit", "bytes held while the last token attends * 8 / cached values", {"cache"})
+          .validate([](const Params& p) {
+            kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(
+                128, "--residual");
+          })
+          .quick("seeds=2 context=512,1024 queries=16")
+          .cost(20)
+          .point(compute_length)
+          .rows(length_rows));
+}
+LOWBIT_REGISTER(length);
+
+// ---- T1 ----
+
+struct Budget {
+  const char *name, *method;
+  std::size_t features;  // D of the correction states
+};
+constexpr Budget kBudgets[] = {
+    {"kivi", "kivi", 0},         {"quarot", "quarot", 0},   {"resq", "resq", 0},     {"gear_l", "gear_l", 0},
+    {"gear", "gear", 0},         {"kvquant", "kvquant", 0}, {"kvlinc", "kvlinc", 0}, {"kvlinc_d256", "kvlinc", 256},
+    {"kvlinc_d64", "kvlinc", 64}};
+constexpr const char* kKinds[] = {"codes", "scales", "outliers", "factors", "states", "tail", "indices"};
+
+struct Shape {
+  std::size_t d, tokens;
+};
+Shape shape_of(const std::string& setting) {
+  return setting == "published" ? Shape{128, 8192} : Shape{64, 2048};
+}
+
+Head make_budget_head(const Point& p, Rng rng) {
+  const Shape shape = shape_of(p.text("setting"));
+  return synthetic_head(shape.d, shape.tokens, static_cast<std::size_t>(p.integer("queries")), rng);
+}
+
+// G, or rank for GEAR, whose stored bits come nearest to `target`.
+kv::MethodOptions matched(const Head& head, const Budget& budget, std::size_t states, double target) {
+  kv::MethodOptions best;
+  double distance = 1e9;
+  const bool by_rank = std::string(budget.method).starts_with("gear");
+  for (const std::size_t choice : {1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128}) {
+    kv::MethodOptions options;
+    if (by_rank)
+      options.rank = choice;
+    else if (choice < 16)
+      continue;
+    else
+      options.group = choice;
+    const double off = std::abs(decode(head, budget.method, options, states).bits - target);
+    if (off < distance) distance = off, best = options;
+  }
+  return best;
+}
+
+Record compute_average_bits(const Point& p, Rng) {
+  const Head& head = p.shared<Head>("head");
+  const Budget& budget = *std::find_if(std::begin(kBudgets), std::end(kBudgets),
+                                       [&](const Budget& b) { return p.text("cache") == b.name; });
+  const std::size_t states = budget.features * (head.d + 1);
+  kv::MethodOptions options;
+  if (p.text("match") == "bits" && budget.features == 0) {
+    const double target =
+        decode(head, "kvlinc", {}, static_cast<std::size_t>(p.integer("features")) * (head.d + 1)).bits;
+    options = matched(head, budget, states, target);
+  }
+  const Decoded decoded = decode(head, budget.method, options, states);
+  const kv::Bytes& b = decoded.bytes;
+  std::vector<double> kinds;
+  for (const std::size_t bytes : {b.codes, b.scales, b.outliers, b.factors, b.states, b.tail, b.indices})
+    kinds.push_back(8 * static_cast<double>(bytes) / static_cast<double>(2 * head.tokens() * head.d));
+  Record record{{"stored_bits", decoded.bits},
+                {"o_err", budget.features == 0 ? decoded.output_error : std::nan("")},
+                {"group", static_cast<double>(options.group)},
+                {"rank", static_cast<double>(options.rank)}};
+  return record.set("bits_of_kind", kinds);
+}
+
+std::vector<Row> average_bits_rows(const Results& results) {
+  std::vector<Row> rows;
+  for (const Value& setting : results.coordinates("setting"))
+    for (const Budget& budget : kBudgets) {
+      const Coordinates where{{"setting", setting}, {"cache", budget.name}};
+      Row row = exact_row(fmt::format("bits[setting={},method={}]", setting.text(), budget.name),
+                          results.at("stored_bits", where));
+      row.unit = "bit";
+      row.note = fmt::format("output error {:.3f}", results.at("o_err", where));
+      if (const std::string note = kv::shape_note({}, {1, shape_of(setting.text()).d}); !note.empty())
+        row.note += "; " + note;
+      if (budget.features > 0) row.note = "quantiser's output error; states of the adapters counted";
+      if (results.params().text("match") == "bits")
+        row.note += fmt::format("; G = {}, rank {}", results.at("group", where), results.at("rank", where));
+      rows.push_back(row);
+    }
+  if (results.params().text("match") == "bits")
+    for (Row& row : rows) row.ours = std::nan("");  // bands belong to the methods' own settings
+  return rows;
+}
+
+Experiment average_bits() {
+  std::vector<std::string> methods;
+  for (const Budget& budget : kBudgets) methods.emplace_back(budget.name);
+  return with_references(
+      Experiment{"kvlinc/average_bits"}
+          .paper(kPaper, "T1", "Average bits of a cached element, from the bytes held")
+          .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
+          .param("match", "none",
+                 "bits: G or rank of each method such that its bits come nearest to KVLinC with adapters",
+                 one_of({"none", "bits"}))
+          .param("features", 256, "D of the adapters whose bits are matched", between(1, 1024))
+          .axis("setting", texts({"published", "model"}), "",
+                "published: head of 128, 8192 tokens; model: head of 64, 2048 tokens; open tokens as float16")
+          .axis("cache", texts(methods), "",
+                "method, 2 bits, G = 128, R = 128; d: with correction states of D features")
+          .dim("kind", texts({std::begin(kKinds), std::end(kKinds)}), "", "what the bytes are")
+          .draws_vary_with({"setting"})
+          .shared("head", {"setting"}, make_budget_head)
+          .output("stored_bits", "bit", "bytes held while the last token attends * 8 / cached values")
+          .output("bits_of_kind", "bit", "the same by kind of bytes", {"kind"})
+          .output("o_err", "1", "||O - O^||_F / ||O||_F over the decoded tokens of one drawn head")
+          .output("group", "1", "G")
+          .output("rank", "1", "rank of GEAR")
+          .quick("queries=16 setting=published")
+          .cost(15)
+          .point(compute_average_bits)
+          .rows(average_bits_rows));
+}
+LOWBIT_REGISTER(average_bits);
+
+}  // namespace
+}  // namespace lowbit

@@ -1,0 +1,239 @@
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <mutex>
+#include <numeric>
+
+#include "experiments/papers/kvlinc/heads.hpp"
+#include "formats/error.hpp"
+#include "results/store/hdf5_attributes.hpp"
+#include "sim/source/h5.hpp"
+
+namespace lowbit::kvlinc {
+namespace {
+
+constexpr const char* kSample = "sample";
+
+/// One thread at a time: reading forks a child (sim/source/h5.hpp), which must not happen while another thread is
+/// inside the HDF5 library and holds its locks.
+std::mutex& file_lock() {
+  static std::mutex lock;
+  return lock;
+}
+
+std::string path_of(const std::string& tensors) {
+  if (tensors != kSample) return tensors;
+  return std::string(LOWBIT_SOURCE_DIR) + "/results/reference/smollm2_135m_sample.h5";
+}
+
+/// Attributes of a file, asked for by name.
+struct Attributes {
+  const std::string& path;
+  std::string object;
+  std::vector<store::Attribute> list = store::read_attributes(path, object);
+
+  const store::AttributeValue& at(const std::string& name, const char* meaning) const {
+    for (const auto& attribute : list)
+      if (attribute.name == name) return attribute.value;
+    throw_error(ExitCode::bad_data, "'{}': {} lacks the attribute '{}' ({})", path,
+                object == "/" ? "the file" : fmt::format("'{}'", object), name, meaning);
+  }
+  std::size_t count(const std::string& name, const char* meaning) const {
+    const auto* value = std::get_if<std::int64_t>(&at(name, meaning));
+    if (value == nullptr || *value < 1 || *value > (1 << 20))
+      throw_error(ExitCode::bad_data, "'{}': attribute '{}' must be one integer from 1 to 1048576 ({})", path, name,
+                  meaning);
+    return static_cast<std::size_t>(*value);
+  }
+  double number(const std::string& name, const char* meaning) const {
+    const auto& value = at(name, meaning);
+    if (const auto* real = std::get_if<double>(&value); real != nullptr && *real > 0 && std::isfinite(*real))
+      return *real;
+    if (const auto* integer = std::get_if<std::int64_t>(&value); integer != nullptr && *integer > 0)
+      return static_cast<double>(*integer);
+    throw_error(ExitCode::bad_data, "'{}': attribute '{}' must be one positive number ({})", path, name, meaning);
+  }
+  std::string text(const std::string& name, const char* meaning) const {
+    const auto* value = std::get_if<std::string>(&at(name, meaning));
+    if (value == nullptr)
+      throw_error(ExitCode::bad_data, "'{}': attribute '{}' must be a text ({})", path, name, meaning);
+    return *value;
+  }
+};
+
+const StoredTensor* find(const std::vector<StoredTensor>& tensors, const std::string& name) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+const StoredTensor& need(const std::vector<StoredTensor>& tensors, const std::string& name, const std::string& path) {
+  if (const auto* tensor = find(tensors, name)) return *tensor;
+  throw_error(ExitCode::bad_data, "'{}' has no tensor '{}', which belongs to the keys beside it", path, name);
+}
+
+void check_tensor(const StoredTensor& t, std::size_t width, const std::string& path) {
+  const std::string axes = Attributes{path, t.name}.text("axes", "window,token,channel");
+  if (axes != "window,token,channel")
+    throw_error(ExitCode::bad_data, "'{}': axes '{}' of '{}' are not known; window,token,channel are", path, axes,
+                t.name);
+  if (t.shape.size() != 3 || t.shape[2] != width)
+    throw_error(ExitCode::bad_data, "'{}': '{}' has shape {}; windows x tokens x {} (heads * head_dim) is expected",
+                path, t.name, to_string(t.shape), width);
+}
+
+/// Channels of one head in one window.
+Matrix head_rows(const StoredTensor& tensor, std::size_t window, std::size_t head, std::size_t d,
+                 const std::string& path) {
+  const std::vector<float> values = tensor.load_float();
+  const std::size_t tokens = tensor.shape[1], width = tensor.shape[2];
+  Matrix rows(tokens, d);
+  model::copy_rows(ConstRows(values.data() + window * tokens * width + head * d, tokens, d, width), rows);
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t c = 0; c < d; ++c)
+      if (!std::isfinite(rows.view().row(t)[c]))
+        throw_error(ExitCode::bad_data,
+                    "'{}': {} in '{}' at window {}, token {}, channel {}; finite values are expected", path,
+                    rows.view().row(t)[c], tensor.name, window, t, head * d + c);
+  return rows;
+}
+
+Matrix rotated(const Matrix& rows, const model::Rope& rope, bool back) {
+  Matrix out(rows.rows(), rows.columns());
+  model::copy_rows(rows, out);
+  std::vector<std::int64_t> positions(rows.rows());
+  std::iota(positions.begin(), positions.end(), std::int64_t{0});
+  model::Rope::apply(out, rope.table(positions.data(), positions.size()), back);
+  return out;
+}
+
+Matrix first_rows(const Matrix& rows, std::size_t count) {
+  Matrix out(count, rows.columns());
+  model::copy_rows(rows.view().slice(0, count), out);
+  return out;
+}
+
+Matrix last_rows(const Matrix& rows, std::size_t count) {
+  Matrix out(count, rows.columns());
+  model::copy_rows(rows.view().slice(rows.rows() - count, count), out);
+  return out;
+}
+
+}  // namespace
+
+TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
+  const std::lock_guard guard(file_lock());
+  const auto all = open_h5(path_);
+  const Attributes root{path_, "/"};
+  heads_ = root.count("heads", "query heads");
+  kv_heads_ = root.count("kv_heads", "KV heads; query head h reads KV head h / (heads / kv_heads)");
+  head_dim_ = root.count("head_dim", "channels of a head");
+  theta_ = root.number("rope_theta", "base of the rotary embedding");
+  if (const auto* first = std::get_if<std::int64_t>(&root.at("first_position", "position of the first token; 0"));
+      first == nullptr || *first != 0)
+    throw_error(ExitCode::bad_data, "'{}': attribute 'first_position' must be 0: windows begin a text", path_);
+  if (heads_ % kv_heads_ != 0 || head_dim_ % 2 != 0)
+    throw_error(ExitCode::bad_data, "'{}': {} query heads, {} KV heads and {} channels do not fit together", path_,
+                heads_, kv_heads_, head_dim_);
+  for (const auto& t : all) {
+    constexpr std::string_view kEnd = ".self_attn.k";
+    if (!std::string_view(t.name).ends_with(kEnd)) continue;
+    const std::string prefix = t.name.substr(0, t.name.size() - 1);
+    const std::string rope = Attributes{path_, t.name}.text("rope", "after or before: whether RoPE was applied");
+    if (rope != "after" && rope != "before")
+      throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is '{}'; after or before is expected", path_,
+                  t.name, rope);
+    rotated_ = rope == "after";
+    check_tensor(t, kv_heads_ * head_dim_, path_);
+    check_tensor(need(all, prefix + "v", path_), kv_heads_ * head_dim_, path_);
+    check_tensor(need(all, prefix + "q", path_), heads_ * head_dim_, path_);
+    const std::size_t dot = t.name.rfind('.', t.name.size() - kEnd.size() - 1);
+    const std::string layer = t.name.substr(dot + 1, t.name.size() - kEnd.size() - dot - 1);
+    for (std::size_t window = 0; window < t.shape[0]; ++window)
+      for (std::size_t head = 0; head < kv_heads_; ++head) {
+        const std::string name = fmt::format("layer-{}.head-{}", layer, head);
+        entries_.push_back({t.shape[0] == 1 ? name : fmt::format("window-{}.{}", window, name), prefix, window, head});
+      }
+  }
+  if (entries_.empty())
+    throw_error(ExitCode::bad_data,
+                "'{}' has no keys: a tensor model.layers.N.self_attn.k beside q and v is expected, as lowbit capture "
+                "--kinds q,k,v writes them",
+                path_);
+}
+
+std::vector<std::string> TensorFile::names() const {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries_) names.push_back(entry.name);
+  return names;
+}
+
+Head TensorFile::load(const std::string& name, std::size_t queries) const {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const auto& e) { return e.name == name; });
+  if (found == entries_.end()) throw_error(ExitCode::usage, "'{}' has no head '{}'", path_, name);
+  const std::lock_guard guard(file_lock());
+  const auto all = open_h5(path_);
+  const auto rows = [&](const char* kind, std::size_t head) {
+    return head_rows(need(all, found->prefix + kind, path_), found->window, head, head_dim_, path_);
+  };
+  Head head;
+  head.d = head_dim_;
+  head.rope = make_rope(head_dim_, theta_);
+  const Matrix stored = rows("k", found->head);
+  head.k = rotated_ ? first_rows(stored, stored.rows()) : rotated(stored, *head.rope, false);
+  head.k_pre = rotated_ ? rotated(stored, *head.rope, true) : first_rows(stored, stored.rows());
+  head.v = rows("v", found->head);
+  const std::size_t group = heads_ / kv_heads_, half = head.tokens() / 2, count = std::min(queries, head.tokens());
+  for (std::size_t g = 0; g < group; ++g) {
+    const Matrix q = rows("q", found->head * group + g);
+    head.q.push_back(last_rows(rotated_ ? q : rotated(q, *head.rope, false), count));
+  }
+  head.fit_k_pre = first_rows(head.k_pre, half);
+  head.fit_k = first_rows(head.k, half);
+  head.fit_v = first_rows(head.v, half);
+  return head;
+}
+
+bool is_seed(const std::string& name) {
+  return name.starts_with("seed-");
+}
+
+Values tensor_names(const Params& params) {
+  std::vector<std::string> names;
+  for (std::int64_t seed = 0; seed < params.integer("seeds"); ++seed) names.push_back(fmt::format("seed-{}", seed));
+  if (params.text("tensors") != "none")
+    for (auto& name : TensorFile(params.text("tensors")).names()) names.push_back(std::move(name));
+  return texts(std::move(names));
+}
+
+Experiment with_heads(Experiment experiment, std::int64_t seeds, std::int64_t length) {
+  return experiment.param("seeds", seeds, "drawn heads", between(0, 100000))
+      .param("length", length, "tokens of a drawn head", between(64, 1 << 20))
+      .param("queries", 256, "last queries that outputs are compared on", between(1, 4096))
+      .param(
+          "tensors", kSample,
+          "HDF5 file with q, k and v as lowbit capture writes them; sample: three layers of SmolLM2-135M; none: drawn "
+          "heads alone",
+          input_path())
+      .axis("tensor", tensor_names, "", "drawn head (seed-N) or head of the file")
+      .draws_vary_with({"tensor"})
+      .validate([](const Params& p) {
+        if (p.integer("queries") > p.integer("length"))
+          throw_error(ExitCode::usage, "{} queries of {} tokens; at most as many as tokens are accepted",
+                      p.integer("queries"), p.integer("length"));
+      })
+      .unavailable_when(tensors_missing);
+}
+
+Head head_of(const Point& point, std::size_t d, Rng rng, bool calibrated) {
+  const auto queries = static_cast<std::size_t>(point.integer("queries"));
+  if (is_seed(point.text("tensor")))
+    return synthetic_head(d, static_cast<std::size_t>(point.integer("length")), queries, rng, calibrated);
+  return TensorFile(point.text("tensors")).load(point.text("tensor"), queries);
+}
+
+std::string tensors_missing(const Params& params) {
+  if (params.text("tensors") != kSample || std::filesystem::exists(path_of(kSample))) return "";
+  return fmt::format("the sample '{}' is not there; --tensors FILE takes other tensors", path_of(kSample));
+}
+
+}  // namespace lowbit::kvlinc

@@ -1,0 +1,151 @@
+// KVLinC's harness: the generator, errors against slow definitions, average bits from bytes, tensors of a file.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/tables.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/errors.hpp"
+
+using namespace lowbit;
+using namespace lowbit::kvlinc;
+
+namespace {
+
+double mean_of(ConstRows rows, std::size_t c) {
+  double sum = 0;
+  for (std::size_t t = 0; t < rows.rows; ++t) sum += rows.row(t)[c];
+  return sum / static_cast<double>(rows.rows);
+}
+
+}  // namespace
+
+TEST_CASE("drawn keys have their outlier pairs, RoPE and offsets", "[kvlinc]") {
+  for (const std::size_t d : {64ul, 128ul}) {
+    const Head head = synthetic_head(d, 1024, 16, Rng(3));
+    std::size_t first = 0, second = 0;
+    for (std::size_t c = 0; c < d; ++c) {
+      const bool outlier = std::abs(mean_of(head.k_pre, c)) > 5.5;  // +-U(6, 9); others are .8 N
+      const bool slow = c >= d / 2 - d / 8 && c < d / 2, partner = c >= d - d / 8;
+      CHECK((!outlier || slow || partner));
+      first += outlier && slow;
+      second += outlier && partner;
+    }
+    CHECK(first == std::max<std::size_t>(2, d / 32));
+    CHECK(second <= first);
+    // the first position is not turned, all others keep the length of each pair
+    for (std::size_t c = 0; c < d; ++c) CHECK(head.k.view().row(0)[c] == head.k_pre.view().row(0)[c]);
+    for (std::size_t c = 0; c < d / 2; ++c) {
+      const auto pair = [&](const Matrix& m) { return std::hypot(m.view().row(700)[c], m.view().row(700)[c + d / 2]); };
+      CHECK(pair(head.k) == Approx(pair(head.k_pre)).epsilon(1e-5));
+    }
+    CHECK(head.first_query() == 1008);
+  }
+}
+
+TEST_CASE("drawn values: spread of tokens and heavy entries", "[kvlinc]") {
+  // E x^2 = E f^2 (1 + .01 * 15) + .09 with f = exp(.3 N): E f^2 = exp(2 * .09)
+  double sum = 0, n = 0;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const Head head = synthetic_head(64, 2048, 1, Rng(seed));
+    for (std::size_t i = 0; i < 2048 * 64; ++i) sum += head.v.data()[i] * static_cast<double>(head.v.data()[i]), ++n;
+  }
+  CHECK(sum / n == Approx(std::exp(0.18) * 1.15 + 0.09).epsilon(0.03));
+}
+
+TEST_CASE("errors follow their definitions", "[kvlinc]") {
+  const Head head = synthetic_head(64, 300, 20, Rng(5));
+  const Attention a = attention(head, head.k, head.v);
+  for (const std::size_t i : {0ul, 19ul}) {  // in double, query by query
+    std::vector<double> w;
+    double sum = 0;
+    for (std::size_t t = 0; t <= head.first_query() + i; ++t) {
+      double logit = 0;
+      for (std::size_t c = 0; c < 64; ++c)
+        logit += static_cast<double>(head.q[0].view().row(i)[c]) * head.k.view().row(t)[c];
+      w.push_back(std::exp(logit / 8));
+      sum += w.back();
+    }
+    for (std::size_t c = 0; c < 64; ++c) {
+      double y = 0;
+      for (std::size_t t = 0; t < w.size(); ++t) y += w[t] / sum * head.v.view().row(t)[c];
+      CHECK(a.output[0].view().row(i)[c] == Approx(y).margin(1e-5));
+    }
+    for (std::size_t t = w.size(); t < 300; ++t) CHECK(a.weights[0][i * 300 + t] == 0);
+  }
+  Matrix twice(300, 64);
+  for (std::size_t i = 0; i < 300 * 64; ++i) twice.data()[i] = 2 * head.v.data()[i];
+  CHECK(relative_error(head.v, twice) == Approx(1));
+  CHECK(attention_errors(a, attention(head, head.k, twice)).output == Approx(1).epsilon(1e-5));
+  CHECK(attention_errors(a, attention(head, head.k, twice)).weights == 0);
+}
+
+TEST_CASE("a method's packed cache gives what its schemes give", "[kvlinc]") {
+  const Head head = synthetic_head(64, 512, 16, Rng(7));
+  kv::MethodOptions options;
+  options.v_group = 64;
+  const Kept kivi = keep(head, "kivi", options), linc = keep(head, "kvlinc", options);
+  const Scheme k = apply_scheme(head.k, "raw_channel", min_format(2, 128)),
+               v = apply_scheme(head.v, "raw_token", min_format(2, 64)),
+               rotated = apply_scheme(head.v, "had_token", min_format(2, 64));
+  CHECK(relative_error(k.rows, kivi.k) == 0);
+  CHECK(relative_error(v.rows, kivi.v) == 0);
+  CHECK(relative_error(rotated.rows, linc.v) == 0);
+  CHECK(relative_error(head.k, keep(head, "fp", options).k) == 0);
+  // GEAR-L repairs its base, GEAR more than that; exact outliers do not disturb the rest
+  options.group = 64;
+  const double base = relative_error(head.k, keep(head, "kivi", options).k),
+               low = relative_error(head.k, keep(head, "gear_l", options).k),
+               both = relative_error(head.k, keep(head, "gear", options).k);
+  CHECK(low < base);
+  CHECK(both < low);
+}
+
+TEST_CASE("average bits are those of the bytes held", "[kvlinc]") {
+  const Experiment* figure = find_experiment("kvlinc/average_bits");
+  REQUIRE(figure);
+  const auto bits = [&](const char* method) {
+    return evaluate(*figure, {{"setting", "published"}, {"cache", method}, {"queries", 2}}).scalar("stored_bits");
+  };
+  // 2 + 32/128 bits a sealed element; keys hold 128 open tokens, values 129, of 8192; 16 bits each
+  CHECK(bits("kivi") == Approx(2.25 + 13.75 * (128 + 129) / 2 / 8192).epsilon(1e-12));
+  CHECK(bits("kvlinc") == Approx(2.25 + 13.75 * 128 / 8192).epsilon(1e-12));
+  // 256 x 128 + 256 numbers of 16 bits beside 2 x 8192 x 128 elements
+  CHECK(bits("kvlinc_d256") == Approx(2.25 + 13.75 * 128 / 8192 + 16.0 * 256 * 129 / (2 * 8192 * 128)).epsilon(1e-12));
+  // rank 4: factors of 8064 + 128 rows, 16 bits, for keys and for values
+  CHECK(bits("gear_l") == Approx(2.25 + 13.75 * 128 / 8192 + 16.0 * 4 * (8064 + 128) / (8192 * 128)).epsilon(1e-12));
+}
+
+TEST_CASE("heads of the committed sample", "[kvlinc]") {
+  const TensorFile file("sample");
+  CHECK(file.names().size() == 9);
+  CHECK(file.head_dim() == 64);
+  const Head head = file.load("layer-15.head-2", 100);
+  CHECK(head.tokens() == 512);
+  CHECK(head.q.size() == 3);
+  CHECK(head.q[0].rows() == 100);
+  CHECK(head.fit_k.rows() == 256);
+  // turned back and forth
+  const auto positions = head.positions();
+  Matrix k(512, 64);
+  model::copy_rows(head.k_pre.view(), k);
+  model::Rope::apply(k, head.rope->table(positions.data(), 512));
+  CHECK(relative_error(head.k, k) < 1e-6);
+  CHECK(test::refusal_of([&] { file.load("layer-7.head-0", 10); }).names("layer-7.head-0"));
+}
+
+TEST_CASE("ratios and medians of heads", "[kvlinc]") {
+  const Row ratio = ratio_row("r", {1, 2, 3}, {2, 4, 6}, Rng(1));
+  CHECK(ratio.ours == 0.5);
+  REQUIRE(ratio.interval);
+  CHECK(ratio.interval->low == 0.5);
+  CHECK(ratio.interval->high == 0.5);
+  CHECK(median_row("m", {5, 1, 3}, Rng(1)).ours == 3);
+  CHECK(std::isnan(median_row("m", {}, Rng(1)).ours));
+  std::vector<Row> rows{exact_row("a", 1)};
+  keep_full_runs(rows, 64);
+  CHECK(rows[0].ours == 1);
+  keep_full_runs(rows, 8);
+  CHECK(std::isnan(rows[0].ours));
+}
