@@ -150,7 +150,7 @@ def formats(results):
         panel.legend(fontsize=6)
     stored = ds["stored_bits"].sel(tensor=seeds(ds)[0])
     axes[0, 0].set_yticks(y, [f"{n}  ({float(stored.sel(format=n)):.2f})" for n in names])
-    axes[0, 0].set_title("keys (stored bits a value, channel-wise)")
+    axes[0, 0].set_ylabel("format (stored bits a value, channel-wise)")
     return fig
 
 
