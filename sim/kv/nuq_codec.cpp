@@ -29,7 +29,7 @@ ChannelRange range_of(double low, double high) {
 }
 
 // Thresholds of a row, and offset and range of what lies between them (with the median in place of what does not).
-ChannelRange token_range(const float* x, std::size_t n, double outliers) {
+ChannelRange token_range(const float* x, std::size_t n, double outliers, bool percentile_range) {
   std::vector<float> sorted(x, x + n);
   std::sort(sorted.begin(), sorted.end());
   const auto low = static_cast<float>(sorted_quantile(sorted, outliers / 2)),
@@ -37,6 +37,7 @@ ChannelRange token_range(const float* x, std::size_t n, double outliers) {
   float least = static_cast<float>(sorted_quantile(sorted, 0.5)), most = least;
   for (const float v : sorted)
     if (v >= low && v <= high) least = std::min(least, v), most = std::max(most, v);
+  if (percentile_range) least = low, most = high;
   ChannelRange range = range_of(least, most);
   range.low = low;
   range.high = high;
@@ -62,12 +63,12 @@ class NuqBlock : public Block {
         width_(width),
         bits_(static_cast<int>(std::bit_width(levels_->size() - 1))) {}
 
-  void add(ConstRows rows, double outliers) {
+  void add(ConstRows rows, double outliers, bool percentile_range) {
     std::vector<std::uint8_t> codes(width_);
     std::vector<std::uint16_t> listed;
     for (std::size_t t = 0; t < rows.rows; ++t) {
       const float* x = rows.row(t);
-      const ChannelRange own = ranges_ ? ChannelRange{} : token_range(x, width_, outliers);
+      const ChannelRange own = ranges_ ? ChannelRange{} : token_range(x, width_, outliers, percentile_range);
       listed.clear();
       for (std::size_t c = 0; c < width_; ++c) {
         const ChannelRange& r = ranges_ ? (*ranges_)[c] : own;
@@ -153,10 +154,10 @@ std::vector<float> normalised(ConstRows rows, const std::vector<ChannelRange>& r
   return out;
 }
 
-std::vector<float> normalised_tokens(ConstRows rows, double outliers) {
+std::vector<float> normalised_tokens(ConstRows rows, double outliers, bool percentile_range) {
   std::vector<float> out;
   for (std::size_t t = 0; t < rows.rows; ++t) {
-    const ChannelRange r = token_range(rows.row(t), rows.columns, outliers);
+    const ChannelRange r = token_range(rows.row(t), rows.columns, outliers, percentile_range);
     for (std::size_t c = 0; c < rows.columns; ++c)
       if (const float x = rows.row(t)[c]; x >= r.low && x <= r.high) out.push_back(position(r, x));
   }
@@ -202,17 +203,19 @@ NuqCodec::NuqCodec(std::vector<float> levels, std::vector<ChannelRange> ranges, 
       ranges_(std::make_shared<const std::vector<ChannelRange>>(std::move(ranges))),
       outliers_(list_outside ? 1 : 0) {}
 
-NuqCodec::NuqCodec(std::vector<float> levels, double outliers)
-    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))), outliers_(outliers) {}
+NuqCodec::NuqCodec(std::vector<float> levels, double outliers, bool percentile_range)
+    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))),
+      outliers_(outliers),
+      percentile_range_(percentile_range) {}
 
 std::unique_ptr<Block> NuqCodec::seal(ConstRows rows) const {
   auto block = std::make_unique<NuqBlock>(levels_, ranges_, rows.columns);
-  block->add(rows, outliers_);
+  block->add(rows, outliers_, percentile_range_);
   return block;
 }
 
 void NuqCodec::extend(Block& block, ConstRows rows) const {
-  static_cast<NuqBlock&>(block).add(rows, outliers_);
+  static_cast<NuqBlock&>(block).add(rows, outliers_, percentile_range_);
 }
 
 Bytes NuqCodec::shared_bytes() const {

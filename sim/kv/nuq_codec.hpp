@@ -17,7 +17,7 @@ std::vector<ChannelRange> channel_ranges(ConstRows rows, double outliers);
 /// (x - offset) / range of the values inside their range; a channel of range 0 gives zeros.
 std::vector<float> normalised(ConstRows rows, const std::vector<ChannelRange>& ranges);
 /// The same with a range a row, as the codec takes it.
-std::vector<float> normalised_tokens(ConstRows rows, double outliers);
+std::vector<float> normalised_tokens(ConstRows rows, double outliers, bool percentile_range = false);
 
 /// `count` centroids of one-dimensional k-means (Lloyd, at most 50 rounds) from equally spaced quantiles, rising.
 /// Values of equal distance belong to the lower centroid; a centroid without values stays.
@@ -33,7 +33,8 @@ class NuqCodec : public Codec {
   NuqCodec(std::vector<float> levels, std::vector<ChannelRange> ranges, bool list_outside);
   /// A range a row: its values beyond the percentiles are listed and the median takes their place; offset and range
   /// come from the rest and are kept as float16.
-  NuqCodec(std::vector<float> levels, double outliers);
+  /// `percentile_range`: from the percentiles themselves instead.
+  NuqCodec(std::vector<float> levels, double outliers, bool percentile_range = false);
   std::unique_ptr<Block> seal(ConstRows rows) const override;
   std::size_t granule() const override { return 1; }
   std::size_t block_rows() const override { return kRows; }
@@ -45,6 +46,7 @@ class NuqCodec : public Codec {
   std::shared_ptr<const std::vector<float>> levels_;
   std::shared_ptr<const std::vector<ChannelRange>> ranges_;  // nullptr: one a row
   double outliers_ = 0;
+  bool percentile_range_ = false;
 };
 
 }  // namespace lowbit::kv

@@ -39,10 +39,10 @@ class KvQuant : public Method {
     const std::size_t width = rules.v.whole_layer ? shape.kv_heads * d : d;
     std::vector<float> values;
     for (std::size_t h = 0; h < shape.kv_heads * d / width; ++h) {
-      const auto part = normalised_tokens(calibration->v.part(h * width, width), own_.outliers);
+      const auto part = normalised_tokens(calibration->v.part(h * width, width), own_.outliers, own_.percentile_range);
       values.insert(values.end(), part.begin(), part.end());
     }
-    rules.v.codecs = {std::make_shared<NuqCodec>(levels(std::move(values)), own_.outliers)};
+    rules.v.codecs = {std::make_shared<NuqCodec>(levels(std::move(values)), own_.outliers, own_.percentile_range)};
     return rules;
   }
 

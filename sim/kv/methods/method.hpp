@@ -37,7 +37,8 @@ class Method {
 };
 
 /// The method of that name: fp, kivi, kivi_pre, quarot, kvlinc, had_channel, per_token, gear, gear_l, resq, kvquant,
-/// kvquant_0, kvquant_post, kvquant_uniform, or KEYS+VALUES with each of raw_channel, had_channel, raw_token, had_token
+/// kvquant_0, kvquant_post, kvquant_uniform, kvquant_percentile, kvquant_percentile_uniform, or KEYS+VALUES with each
+/// of raw_channel, had_channel, raw_token, had_token
 /// ("raw_channel+had_token"). Errors (usage): another name, bits outside of 2 .. 8, what the codecs refuse.
 std::shared_ptr<const Method> make_method(const std::string& name, const MethodOptions& options);
 std::vector<std::string> method_names();
@@ -65,7 +66,8 @@ MethodPtr make_resq(const MethodOptions& options);
 struct KvQuantOptions {
   double outliers = 0.01;  ///< share of values kept exactly
   bool before_rope = true;
-  bool uniform = false;  ///< equally spaced levels instead of k-means
+  bool uniform = false;           ///< equally spaced levels instead of k-means
+  bool percentile_range = false;  ///< a token's range ends at its percentiles, not at the largest values between them
 };
 MethodPtr make_kvquant(const MethodOptions& options, const KvQuantOptions& own);
 MethodPtr make_pair(const std::string& keys, const std::string& values, const MethodOptions& options);

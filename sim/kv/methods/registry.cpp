@@ -36,6 +36,9 @@ const std::vector<Entry>& table() {
       {"kvquant_0", [](const MethodOptions& o) { return make_kvquant(o, {.outliers = 0}); }},
       {"kvquant_post", [](const MethodOptions& o) { return make_kvquant(o, {.before_rope = false}); }},
       {"kvquant_uniform", [](const MethodOptions& o) { return make_kvquant(o, {.uniform = true}); }},
+      {"kvquant_percentile", [](const MethodOptions& o) { return make_kvquant(o, {.percentile_range = true}); }},
+      {"kvquant_percentile_uniform",
+       [](const MethodOptions& o) { return make_kvquant(o, {.uniform = true, .percentile_range = true}); }},
   };
   return entries;
 }
