@@ -100,7 +100,7 @@ def bits(results):
 def baselines(results):
     """KIVI, KVQuant, GEAR and QuaRot on equal heads: error of the output against stored bits."""
     ds = results.dataset
-    fig, axes = style.figure(1, 3, PAGE, 3.4, sharex=True)
+    fig, axes = style.figure(1, 3, PAGE, 3.8, sharex=True)
     for panel, (output, name) in zip(axes[0], (("k_rel_f", "keys"), ("v_rel_f", "values"), ("o_err", "output"))):
         for i, method in enumerate(texts(ds["cache"])):
             drawn = ds.sel(cache=method, tensor=seeds(ds)).mean("tensor")
@@ -113,7 +113,7 @@ def baselines(results):
     axes[0, 0].set_ylabel("relative error")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     handles.append(axes[0, 0].plot([], [], **hollow(BLACK, "D", 6))[0])
-    style.legend_below(fig, handles, labels + ["independent simulation"], 6)
+    style.legend_below(fig, handles, labels + ["independent simulation"], 4)
     return fig
 
 

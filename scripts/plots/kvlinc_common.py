@@ -23,6 +23,8 @@ METHODS = {
     "kvquant_0": ("KVQuant-0%", GREY),
     "kvquant_post": ("KVQuant-1%, post-RoPE", "#444444"),
     "kvquant_uniform": ("uniform levels, 1%", "#AAAAAA"),
+    "kvquant_percentile": ("KVQuant-1%, percentiles", "#666666"),
+    "kvquant_percentile_uniform": ("uniform, percentiles", "#CCCCCC"),
     "kivi_g32": ("KIVI, G = 32", SKY),
     "kivi_g64": ("KIVI, G = 64", "#3C8DBC"),
     "kivi_g128": ("KIVI, G = 128", BLUE),
