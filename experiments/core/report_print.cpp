@@ -96,6 +96,7 @@ std::string text_report(const RunResult& result) {
     head += fmt::format(" ({} points, {} computed, {})", result.points, result.computed, duration_text(result.seconds));
   else
     head += fmt::format(" ({})", to_string(result.outcome));
+  if (!result.reason.empty()) head += "\n  " + result.reason;
   return head + "\n" + (result.rows.empty() ? "" : rows_table(result.rows));
 }
 
@@ -112,6 +113,7 @@ std::string json_report(const std::vector<RunResult>& results) {
     entry["points"] = result.points;
     entry["computed"] = result.computed;
     entry["seconds"] = result.seconds;
+    if (!result.reason.empty()) entry["reason"] = result.reason;
     report["results"].push_back(entry);
     for (const Row& row : result.rows) report["rows"].push_back(row_json(paper_of(result), row));
   }

@@ -150,6 +150,7 @@ RunResult run_plan(const Plan& plan, const RunOptions& options) {
   if (reuse(plan, options, result)) return result;
   if (const std::string reason = unavailable_reason(plan); !reason.empty()) {
     write_not_run(plan, options, clock, reason, result);
+    result.reason = reason;
     return result;
   }
   const std::vector<std::size_t> points = shard_points(plan, options.shard.index, options.shard.count);

@@ -28,6 +28,7 @@ struct RunResult {
   std::size_t points = 0, computed = 0;  ///< of this run or shard; computed now
   double seconds = 0;
   std::vector<Row> rows;  ///< empty for shards
+  std::string reason{};   ///< why it was not run, and the command that would change it
 };
 
 /// FOLDER/<paper>/<figure>.h5, or <figure>.shard-I-of-N.h5.

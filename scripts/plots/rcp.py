@@ -355,7 +355,7 @@ def recorded(result):
             panel.plot(one[output], y, **marker)
         axes[0, 1].plot([one["accuracy_worst"], one["accuracy_best"]], [y, y], "|", color=GREY, markersize=8)
     axes[0, 0].set_yticks(range(len(detectors)), labels, fontsize=6)
-    axes[0, 0].invert_yaxis()
+    axes[0, 0].set_ylim(len(detectors) - 0.4, -0.6)
     axes[0, 0].set(xlabel="thinking, probes / full thinking (%)", xlim=(0, 160))
     axes[0, 1].set(xlabel="accuracy (%); grey: bounds over unknowns")
     made = "simulated" if float(result["traces_simulated"].max()) > 0 else "recorded"

@@ -137,6 +137,21 @@ def test_files_without_traces_are_refused(tmp_path, content, text):
     assert os.listdir(tmp_path) == ["t.jsonl"]
 
 
+def test_the_file_may_be_named_as_the_figures_name_it(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(lines(GOOD_LINE))
+    assert rcp("check", "--traces-file", path).stdout == rcp("check", path).stdout != ""
+    assert rcp("import", "--traces-file", path, "-o", tmp_path / "t.h5").returncode == 0
+    assert rcp("label", "--traces-file", tmp_path / "t.h5").returncode == 0
+    twice, none = rcp("check", path, "--traces-file", path), rcp("check")
+    assert twice.returncode == none.returncode == 2 and "given twice" in twice.stderr and "FILE is expected" in none.stderr
+
+
+def test_without_traces_the_figure_says_how_to_give_them(tmp_path):
+    done = rcp("recorded", "-o", tmp_path)
+    assert done.returncode == 0 and "give --traces-file FILE" in done.stdout
+
+
 def test_wrong_encoding_and_other_files(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text(GOOD_LINE + "\n", encoding="utf-16")

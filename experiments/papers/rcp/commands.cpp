@@ -48,12 +48,12 @@ void print_json(const std::string& path, const Summary& s) {
 
 int check(const std::string& program, const Words& words) {
   CommandLine line(program, "checks a file of traces, every line of it");
-  line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1);
+  add_traces(line, "traces as JSON Lines (rcp-trace-1) or as HDF5");
   add_reading(line).value("output", "FORM", "form of stdout: text or json", "text");
   line.footer("bad lines go to stderr as FILE:LINE: field: what is wrong; exit code 65 if there is one\n");
   if (!line.parse(words)) return 0;
   const std::string form = line.choice("output", {"text", "json"});
-  const std::string& path = line.words().front();
+  const std::string path = traces_path(line);
   const Summary s = stream(path, reading(line), [](const early_exit::Trace&) { return std::nullopt; });
   (form == "json" ? print_json : print_text)(path, s);
   return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
@@ -72,7 +72,7 @@ void again(const std::string& path, const early_exit::ReadOptions& options,
 
 int import_traces(const std::string& program, const Words& words) {
   CommandLine line(program, "stores traces of JSON Lines as HDF5, one dataset a field, which xarray opens");
-  line.words("FILE", "traces as JSON Lines (rcp-trace-1)", 1, 1)
+  add_traces(line, "traces as JSON Lines (rcp-trace-1)")
       .value("out", "FILE.h5", "file to write", Required{})
       .abbreviation('o', "out")
       .flag("force", "replace it if it is there");
@@ -81,7 +81,7 @@ int import_traces(const std::string& program, const Words& words) {
       "one. The file is read twice, to count and to write; memory does not depend on its size.\n");
   if (!line.parse(words)) return 0;
   const auto overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
-  const std::string in = line.words().front(), out = line.text("out");
+  const std::string in = traces_path(line), out = line.text("out");
   check_output(out, overwrite);
   std::error_code ignored;
   if (std::filesystem::exists(in, ignored) && !std::filesystem::is_regular_file(in, ignored))
@@ -151,7 +151,7 @@ std::int32_t label_of(const early_exit::Trace& t, const early_exit::LabelOptions
 int label(const std::string& program, const Words& words) {
   const early_exit::LabelOptions defaults;
   CommandLine line(program, "labels the completion point k_rcp of traces that lack it");
-  line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1)
+  add_traces(line, "traces as JSON Lines (rcp-trace-1) or as HDF5")
       .value("out", "FILE.jsonl", "file to write (default: stdout)")
       .abbreviation('o', "out")
       .flag("force", "replace it if it is there")
@@ -166,9 +166,10 @@ int label(const std::string& program, const Words& words) {
       "and are left out; exit code 65 if there is one\n");
   if (!line.parse(words)) return 0;
   const early_exit::LabelOptions options = label_options(line);
+  const std::string path = traces_path(line);
   LineWriter out(line.text("out"), line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse);
   std::size_t labelled = 0;
-  const Summary s = stream(line.words().front(), reading(line), [&](const early_exit::Trace& t) {
+  const Summary s = stream(path, reading(line), [&](const early_exit::Trace& t) {
     early_exit::Trace copy = t;
     try {
       if (copy.k_rcp == 0) labelled += (copy.k_rcp = label_of(t, options)) != 0;
@@ -178,10 +179,10 @@ int label(const std::string& program, const Words& words) {
     out.write(early_exit::to_json(copy));
     return std::optional<early_exit::Problem>();
   });
-  if (s.report.traces == 0) throw_error(ExitCode::bad_data, "'{}' has no good line", line.words().front());
+  if (s.report.traces == 0) throw_error(ExitCode::bad_data, "'{}' has no good line", path);
   out.finish();
-  fmt::print(stderr, "{}: {} traces, {} of them labelled, {} bad lines left out\n", line.words().front(),
-             s.report.traces, labelled, s.report.bad);
+  fmt::print(stderr, "{}: {} traces, {} of them labelled, {} bad lines left out\n", path, s.report.traces, labelled,
+             s.report.bad);
   return s.report.bad == 0 ? 0 : static_cast<int>(ExitCode::bad_data);
 }
 

@@ -124,7 +124,7 @@ Experiment kv_noise() {
       .output("change_to", "1", "upper end of the bin, log10 R", {"bin"})
       .output("change_count", "sentences", "sentences measured in the bin", {"bin"})
       .output("change", "1", "quantiles of log10 R' - log10 R in the bin", {"bin", "quantile"});
-  return e.quick("traces=500").cost(20).point(compute_noise).rows(noise_rows);
+  return e.quick("traces=500").cost(25).point(compute_noise).rows(noise_rows);
 }
 LOWBIT_REGISTER(kv_noise);
 

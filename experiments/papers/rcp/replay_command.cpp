@@ -54,7 +54,7 @@ void print_row(const early_exit::Trace& t, const std::string& rule, const std::o
 
 int replay(const std::string& program, const Words& words) {
   CommandLine line(program, "says where stopping rules stop each trace of a file");
-  line.words("FILE", "traces as JSON Lines (rcp-trace-1) or as HDF5", 1, 1)
+  add_traces(line, "traces as JSON Lines (rcp-trace-1) or as HDF5")
       .repeated("detector", "RULE", "rcpd, rank:at=1, ...: a rule as in the figures; may be given several times")
       .value("output", "FORM", "form of stdout: text (tab-separated) or json (one object a line)", "text");
   add_reading(line).footer(
@@ -65,7 +65,7 @@ int replay(const std::string& program, const Words& words) {
   for (const std::string& name : line.list("detector")) rules.emplace_back(name, early_exit::make_detector(name));
   if (rules.empty()) rules.emplace_back("rcpd", early_exit::make_detector("rcpd"));
   if (!json) fmt::print("id\trule\tstopped_by\tsentences\tthink_tok\tprobe_tok\tcontent_tok\tok\n");
-  const Summary s = stream(line.words().front(), reading(line), [&](const early_exit::Trace& t) {
+  const Summary s = stream(traces_path(line), reading(line), [&](const early_exit::Trace& t) {
     for (const auto& [name, detector] : rules) {
       const auto stop = early_exit::replay(*detector, t);
       if (json)

@@ -71,6 +71,17 @@ Summary stream(const std::string& path, const early_exit::ReadOptions& options, 
   return summary;
 }
 
+CommandLine& add_traces(CommandLine& line, const std::string& help) {
+  return line.words("FILE", help, 0, 1).value("traces-file", "FILE", help).hide("traces-file");
+}
+
+std::string traces_path(const CommandLine& line) {
+  if (line.words().empty() != line.given("traces-file"))
+    throw_error(ExitCode::usage, "{}: {}", line.program(),
+                line.words().empty() ? "FILE is expected, the traces" : "FILE is given twice");
+  return line.words().empty() ? line.text("traces-file") : line.words().front();
+}
+
 CommandLine& add_reading(CommandLine& line) {
   return line.value("threads", "N", "threads that parse (default: the CPUs this process may use)")
       .value("max-line", "BYTES", "longest line that is read; longer ones count as bad", "67108864");

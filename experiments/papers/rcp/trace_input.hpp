@@ -31,6 +31,11 @@ using Use = std::function<std::optional<early_exit::Problem>(const early_exit::T
 /// those that `use` finds unusable. Error: no such file, no line at all, a damaged HDF5 file.
 Summary stream(const std::string& path, const early_exit::ReadOptions& options, const Use& use);
 
+/// Declares the file of traces: a word, or --traces-file as the figures call it.
+CommandLine& add_traces(CommandLine& line, const std::string& help);
+/// Its path. Error (usage): none, or both.
+std::string traces_path(const CommandLine& line);
+
 /// Declares --threads and --max-line.
 CommandLine& add_reading(CommandLine& line);
 early_exit::ReadOptions reading(const CommandLine& line);
