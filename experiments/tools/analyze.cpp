@@ -26,7 +26,8 @@ CommandLine declare() {
   CommandLine line("lowbit analyze", "reports crest factors, excess kurtosis and the error of formats on tensors");
   line.words("FILE|FOLDER...", ".npy, .safetensors, .h5, a model folder; or FILE:NAME for one tensor", 1);
   line.value("formats", "LIST", "format names, separated by commas", kPaperFormats);
-  line.value("transform", "LIST", "transforms, separated by commas: id, had:N, rhad:N:seed=S", "id");
+  line.value("transform", "LIST", "transforms, separated by commas: id, had:N, rhad:N:seed=S, orth:N:seed=S, dct:N",
+             "id");
   declare_axis(line);
   line.repeated("include", "GLOB", "only tensors whose name matches (may be repeated)");
   line.repeated("exclude", "GLOB", "no tensors whose name matches (may be repeated)");

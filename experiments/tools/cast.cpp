@@ -28,7 +28,8 @@ CommandLine declare() {
   declare_out(line, "the values: a .npy file");
   line.value("codes", "PATH", "the split form too: codes, scales, zero points in an HDF5 file");
   declare_axis(line);
-  line.value("transform", "T", "id, had:N or rhad:N:seed=S, along the axis, before quantising", "id");
+  line.value("transform", "T", "id, had:N, rhad:N:seed=S, orth:N:seed=S or dct:N, along the axis, before quantising",
+             "id");
   line.flag("keep-rotated", "leave the values as they are after the transform; otherwise it is undone");
   declare_threads(line);
   line.value("name", "NAME",

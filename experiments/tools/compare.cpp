@@ -23,7 +23,7 @@ CommandLine declare() {
   line.value("against", "FILE[:NAME]", "the other stack's values (.npy, FILE:NAME), or its codes file (.h5)",
              Required{});
   declare_axis(line);
-  line.value("transform", "T", "id, had:N or rhad:N:seed=S, before quantising", "id");
+  line.value("transform", "T", "id, had:N, rhad:N:seed=S, orth:N:seed=S or dct:N, before quantising", "id");
   line.flag("keep-rotated", "the other stack's values are in the domain of the transform");
   line.value("name", "NAME",
              "name of the tensor, for the random stream of stochastic rounding; default: the tensor's own");

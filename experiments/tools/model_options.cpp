@@ -75,7 +75,9 @@ void declare_sites(CommandLine& line) {
   line.value("weights", "F", "format of all weights, along their input features (not embeddings and lm_head)");
   line.value("activations", "F", "format of the inputs of all linear layers, along the features");
   line.value("kv", "F", "format of cached keys and values: per token along the head, after RoPE, no residual window");
-  line.value("transform", "T", "id, had:N or rhad:N:seed=S along the input features, on weights and activations", "id");
+  line.value("transform", "T",
+             "id, had:N, rhad:N:seed=S, orth:N:seed=S or dct:N, along the input features, on weights and activations",
+             "id");
   line.value("kv-transform", "T", "the same along the head of keys and values, undone after quantising", "id");
   line.repeated("site", "PATTERN.SITE=F",
                 "another format (or none) where module names match PATTERN; SITE: weight, input, output, "

@@ -155,8 +155,9 @@ void Attachment::plan_cache() {
 // rounding belong to each by name.
 std::shared_ptr<TensorMap> Attachment::input_map(const Planned& linear) {
   const SiteFormat* x = find(formats_, linear.name + ".input");
-  const bool random =
-      linear.transform->name().starts_with("rhad") || (x != nullptr && x->format.conversion.rounding == Rounding::sr);
+  const std::string transform = linear.transform->name();
+  const bool random = transform.starts_with("rhad") || transform.starts_with("orth") ||
+                      (x != nullptr && x->format.conversion.rounding == Rounding::sr);
   const std::string key =
       fmt::format("{} {} {}", x == nullptr ? "none" : long_form(x->format), linear.transform->name(),
                   x != nullptr && x->fixed_maximum ? fmt::format("{}", *x->fixed_maximum) : "");

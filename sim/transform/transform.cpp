@@ -5,12 +5,14 @@
 
 #include "formats/error.hpp"
 #include "sim/source/text.hpp"
+#include "sim/transform/cosine.hpp"
 #include "sim/transform/hadamard.hpp"
+#include "sim/transform/random_rotation.hpp"
 
 namespace lowbit {
 namespace {
 
-constexpr std::string_view kAccepted = "accepted: id, had:N, rhad:N:seed=S";
+constexpr std::string_view kAccepted = "accepted: id, had:N, rhad:N:seed=S, orth:N:seed=S, dct:N";
 
 class Identity : public Transform {
  public:
@@ -67,10 +69,10 @@ void map_blocks(const Transform& transform, const Layout& layout, const float* x
 std::shared_ptr<const Transform> parse_transform(std::string_view name, std::uint64_t stream) {
   const std::vector<std::string_view> parts = split(name);
   if (parts[0] == "id" && parts.size() == 1) return std::make_shared<Identity>();
-  if (parts[0] != "had" && parts[0] != "rhad") refuse(name, "unknown");
+  const bool random = parts[0] == "rhad" || parts[0] == "orth";
+  if (!random && parts[0] != "had" && parts[0] != "dct") refuse(name, "unknown");
   if (parts.size() < 2) refuse(name, "the size is missing");
   const std::size_t size = number(name, parts[1], "size");
-  const bool random = parts[0] == "rhad";
   constexpr std::string_view kSeed = "seed=";
   if (parts.size() > (random ? 3u : 2u)) refuse(name, "unexpected " + in_quotes(parts.back()));
   std::optional<std::uint64_t> seed;
@@ -79,6 +81,8 @@ std::shared_ptr<const Transform> parse_transform(std::string_view name, std::uin
     if (parts[2].substr(0, kSeed.size()) != kSeed) refuse(name, "unknown option " + in_quotes(parts[2]));
     seed = number(name, parts[2].substr(kSeed.size()), "seed");
   }
+  if (parts[0] == "orth") return make_random_rotation(size, *seed, stream);
+  if (parts[0] == "dct") return make_cosine(size);
   return make_hadamard(size, seed, stream);
 }
 

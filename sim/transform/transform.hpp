@@ -1,5 +1,5 @@
 // Transforms: orthogonal maps of blocks of neighbours along an axis, applied before quantising and undone after.
-// A transform has a name of its own ("id", "had:32", "rhad:32:seed=1") and is never part of a format's name.
+// A transform has a name of its own ("id", "had:32", "rhad:32:seed=1", "dct:64") and is never part of a format's name.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -30,9 +30,9 @@ class Transform {
   virtual void inverse(const float* x, float* y, std::size_t blocks) const = 0;
 };
 
-/// Parses `id`, `had:N` (Walsh-Hadamard) or `rhad:N[:seed=S]` (signs before it; S defaults to 1). `stream`: the random
-/// stream of the signs, 0 in the tools, the site's in a model. Error: unknown name, size or option, naming the accepted
-/// ones.
+/// Parses `id`, `had:N` (Walsh-Hadamard), `rhad:N[:seed=S]` (signs before it; S defaults to 1), `orth:N[:seed=S]`
+/// (random orthogonal matrix) or `dct:N` (orthonormal cosine transform). `stream`: the random stream of signs and
+/// matrix, 0 in the tools, the site's in a model. Error: unknown name, size or option, naming the accepted ones.
 std::shared_ptr<const Transform> parse_transform(std::string_view name, std::uint64_t stream = 0);
 
 /// Error (usage) where the transform's block does not divide the axis of `layout`; names the sizes that do.

@@ -24,9 +24,11 @@ std::vector<float> ramp(std::size_t n) {
 
 TEST_CASE("transform: names are canonical and parse to themselves", "[transform]") {
   for (const char* name :
-       {"id", "had:1", "had:32", "had:12", "had:576", "rhad:64:seed=0", "rhad:20:seed=18446744073709551615"})
+       {"id", "had:1", "had:32", "had:12", "had:576", "rhad:64:seed=0", "rhad:20:seed=18446744073709551615", "orth:48:seed=3",
+        "dct:1", "dct:96"})
     CHECK(parse_transform(name)->name() == name);
   CHECK(parse_transform("rhad:32")->name() == "rhad:32:seed=1");
+  CHECK(parse_transform("orth:32")->name() == "orth:32:seed=1");
 }
 
 TEST_CASE("transform: unknown names, sizes and options are refused with what is accepted", "[transform]") {
@@ -34,7 +36,8 @@ TEST_CASE("transform: unknown names, sizes and options are refused with what is 
     const char *name, *says;
   };
   for (const Case c :
-       {Case{"", "unknown"}, Case{"dct", "unknown"}, Case{"had", "size is missing"}, Case{"had:", "size ''"},
+       {Case{"", "unknown"}, Case{"dst:8", "unknown"}, Case{"dct", "size is missing"}, Case{"dct:0", "size 0"}, Case{"dct:5000", "1 to 4096"},
+        Case{"dct:8:seed=1", "unexpected"}, Case{"orth:0", "size 0"}, Case{"orth:8:sed=1", "'sed=1'"}, Case{"had", "size is missing"}, Case{"had:", "size ''"},
         Case{"had:-32", "'-32'"}, Case{"had:32x", "'32x'"}, Case{"had:0", "size 0"}, Case{"had:7", "m * 2^k"},
         Case{"had:32:seed=1", "unexpected"}, Case{"rhad:32:seed=nan", "'nan'"}, Case{"rhad:32:sed=1", "'sed=1'"},
         Case{"rhad:32:seed=1:x", "unexpected"}, Case{"id:32", "unknown"}, Case{"had:2147483648", "2^30"}}) {
@@ -78,7 +81,8 @@ TEST_CASE("transform: blocks run along the axis that is asked for", "[transform]
 }
 
 TEST_CASE("transform: energy is kept and the inverse undoes it, in place too", "[transform]") {
-  for (const char* name : {"id", "had:32", "had:96", "rhad:32:seed=7", "rhad:160:seed=1"}) {
+  for (const char* name : {"id", "had:32", "had:96", "rhad:32:seed=7", "rhad:160:seed=1", "orth:32:seed=5", "orth:60", "dct:32",
+                           "dct:480"}) {
     const auto x = ramp(960);
     auto y = x;
     const Layout layout = Layout::matrix(2, 480);
@@ -90,6 +94,51 @@ TEST_CASE("transform: energy is kept and the inverse undoes it, in place too", "
     apply_inverse(*parse_transform(name), layout, y.data(), y.data());
     for (std::size_t i = 0; i < x.size(); ++i) CHECK(y[i] == Approx(x[i]).margin(1e-4));
   }
+}
+
+TEST_CASE("transform: dct:4 of known values, by hand", "[transform]") {
+  // a constant has only k = 0: 3 * sqrt(4); cos(pi (2 j + 1) / 4) sqrt(1/2) = +-1/2 is the pattern of k = 2
+  const std::vector<float> x = {3, 3, 3, 3, 1, -1, -1, 1};
+  std::vector<float> y(8);
+  apply(*parse_transform("dct:4"), Layout::vector(8), x.data(), y.data());
+  const std::vector<float> expected = {6, 0, 0, 0, 0, 0, 2, 0};
+  for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == Approx(expected[i]).margin(1e-7));
+}
+
+TEST_CASE("transform: dct:N is the cosine matrix of its definition", "[transform]") {
+  for (const std::size_t n : {std::size_t{3}, std::size_t{24}, std::size_t{48}}) {
+    std::vector<float> unit(n * n, 0.0f), y(n * n);
+    for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
+    apply(*parse_transform("dct:" + std::to_string(n)), Layout::matrix(n, n), unit.data(), y.data());
+    const double size = static_cast<double>(n);
+    for (std::size_t j = 0; j < n; ++j)
+      for (std::size_t k = 0; k < n; ++k) {
+        const double angle = 3.14159265358979323846 * static_cast<double>((2 * j + 1) * k) / (2 * size);
+        CHECK(y[j * n + k] == Approx(std::sqrt((k == 0 ? 1 : 2) / size) * std::cos(angle)).margin(1e-7));
+      }
+  }
+}
+
+TEST_CASE("transform: orth is orthogonal to rounding, and differs by seed and stream", "[transform]") {
+  constexpr std::size_t n = 48;
+  std::vector<float> unit(n * n, 0.0f);
+  for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
+  const auto matrix = [&](const char* name, std::uint64_t stream) {
+    std::vector<float> y(n * n);
+    apply(*parse_transform(name, stream), Layout::matrix(n, n), unit.data(), y.data());
+    return y;
+  };
+  const auto t = matrix("orth:48:seed=1", 0);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      CHECK(std::inner_product(&t[i * n], &t[i * n] + n, &t[j * n], 0.0) == Approx(i == j).margin(1e-6));
+  CHECK(t != matrix("orth:48:seed=2", 0));
+  CHECK(t != matrix("orth:48:seed=1", 9));
+  CHECK(t == matrix("orth:48", 0));
+  // Haar: entries have variance 1/n and both signs everywhere, the diagonal too
+  double trace = 0;
+  for (std::size_t i = 0; i < n; ++i) trace += t[i * n + i];
+  CHECK(std::abs(trace) < 4);  // the trace of a Haar matrix is nearly N(0, 1) (Diaconis and Mallows)
 }
 
 TEST_CASE("transform: signs depend on seed and stream, and are the same for every block", "[transform]") {
