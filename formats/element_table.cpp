@@ -15,6 +15,10 @@ constexpr std::string_view kGaudi = "LLVM APFloat Float8E4M3 (IEEE style; Gaudi 
 constexpr std::string_view kBf16 = "bfloat16: binary32 without its low 16 bits";
 constexpr std::string_view kTf32 = "NVIDIA TF32: binary32 without its low 13 bits; 19-bit codes";
 constexpr std::string_view kUe4m3 = "NVFP4 block scale: E4M3 without the sign (PTX ISA, .ue4m3)";
+constexpr std::string_view kScale =
+    "8-bit scale formats without their sign, NaN at all ones as in UE4M3 (scale ablation of MR-GPTQ, arXiv:2509.23202)";
+constexpr std::string_view kUe5m3 = "unsigned E5M3 block scale, NaN at all ones as in UE4M3 (8 bits)";
+constexpr std::string_view kUint8 = "unsigned integer scale 0 .. 254, NaN at 255 (scale ablation of MR-GPTQ, arXiv:2509.23202)";
 constexpr std::string_view kInt = "symmetric integer grid -Q..Q, Q = 2^(b-1) - 1 (INT v.s. FP, arXiv:2510.25602)";
 constexpr std::string_view kIntFull = "two's complement, all 2^b codes";
 
@@ -79,6 +83,12 @@ constexpr std::array kElements = {
     floating("tf32",         "",         8, 10, 127, NonFinite::ieee, kTf32),
     floating("fp32",         "float32",  8, 23, 127, NonFinite::ieee, kIeee),
     floating("ue4m3",        "",         4, 3,  7,   NonFinite::fn,   kUe4m3, false),
+    floating("ue1m6",        "",         1, 6,  0,   NonFinite::fn,   kScale, false),
+    floating("ue2m5",        "",         2, 5,  1,   NonFinite::fn,   kScale, false),
+    floating("ue3m4",        "",         3, 4,  3,   NonFinite::fn,   kScale, false),
+    floating("ue5m3",        "",         5, 3,  15,  NonFinite::fn,   kUe5m3, false),
+    // One exponent bit is a uniform grid over both fields: with this bias the value is the code.
+    floating("uint8",        "",         1, 7,  -6,  NonFinite::fn,   kUint8, false),
     exponent("e8m0",         "e8m0fnu",  8, 127, "OCP Microscaling Formats (MX) v1.0, section 5.4.1, table 7"),
     integer("int2", 2, false), integer("int3", 3, false), integer("int4", 4, false), integer("int5", 5, false),
     integer("int6", 6, false), integer("int7", 7, false), integer("int8", 8, false),

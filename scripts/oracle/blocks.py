@@ -73,7 +73,7 @@ def format_names():
     names += [b + o for b in ("mxfp8_e4m3", "mxfp8_e5m2") for o in (":ovf", ":ovf:nan=ignore", ":ovf:round=rtz")]
     for base in ("nvfp4", "nvint4"):
         names += [base + o for o in roundings + (":ts=none", ":ts=e8m0", ":round=sr:seed=9", ":nan=ignore", ":flush", ":g32", ":tensor",
-                                                 ":s=ue4m3", ":s=e5m2", ":s=fp16")]
+                                                 ":s=ue4m3", ":s=e5m2", ":s=fp16", ":s=ue1m6", ":s=uint8")]
     names += ["nvint4:full", "e4m3:g16:s=e4m3:ts=fp32", "nf4:g16:s=fp16:ts=fp32", "bnb_fp4:g32:s=e4m3:ts=fp32"]
     for b in (2, 3, 4, 5, 6, 7, 8):
         names += [f"int{b}:g16", f"int{b}:g16:asym", f"int{b}:g16:min", f"int{b}:g32:full", f"int{b}:g32:range=pow2",

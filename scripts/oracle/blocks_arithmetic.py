@@ -210,6 +210,7 @@ def element(name, full=False):
         "e5m2fnuz": lambda: Float(8, 5, 2, 16, "fnuz"), "tf32": lambda: Float(19, 8, 10, 127, "ieee"),
         "bf16": lambda: Float(16, 8, 7, 127, "ieee"), "fp32": Float32,
         "ue4m3": lambda: Float(7, 4, 3, 7, "fn", signed=False),
+        "ue1m6": lambda: Float(7, 1, 6, 0, "fn", signed=False), "uint8": lambda: Float(8, 1, 7, -6, "fn", signed=False),
         "nf4": lambda: Codebook(4, NF4_WORDS), "bnb_fp4": lambda: Codebook(4, BNB_FP4_WORDS),
     }[name]()
 

@@ -22,7 +22,10 @@ FLOATS = {
     "e4m3fnuz": (4, 3, 8, True, "fnuz"), "e4m3b11fnuz": (4, 3, 11, True, "fnuz"), "e5m2fnuz": (5, 2, 16, True, "fnuz"),
     "e3m4": (3, 4, 3, True, "ieee"), "fp16": (5, 10, 15, True, "ieee"), "bf16": (8, 7, 127, True, "ieee"),
     "tf32": (8, 10, 127, True, "ieee"), "fp32": (8, 23, 127, True, "ieee"), "ue4m3": (4, 3, 7, False, "fn"),
+    "ue1m6": (1, 6, 0, False, "fn"), "ue2m5": (2, 5, 1, False, "fn"), "ue3m4": (3, 4, 3, False, "fn"),
+    "ue5m3": (5, 3, 15, False, "fn"), "uint8": (1, 7, -6, False, "fn"),
 }
+UNSIGNED = {name for name, layout in FLOATS.items() if not layout[3]}
 OVERFLOWS = {"fp16", "bf16", "tf32", "fp32"}
 
 NF4_BITS = """bf800000 bf3239b1 bf066b30 beca32a0 be91a24d be3d353f bdba7871 00000000
@@ -131,7 +134,7 @@ class Search:
         """The code of a non-zero Fraction."""
         if self.name == "e8m0" and x < 0:
             return self.nan
-        if self.name == "ue4m3" and x < 0:
+        if self.name in UNSIGNED and x < 0:
             nearest = self.convert(-x, "rne" if rounding == "sr" else rounding, overflow)
             return 0 if overflow == "sat" or rounding == "rtz" or nearest == 0 else self.nan
         values = self.values
@@ -226,7 +229,7 @@ def write_conversions(folder, name):
 
 
 def write_values(folder, name):
-    if name in FLOATS and sum(FLOATS[name][:2]) >= 8:
+    if name in FLOATS and sum(FLOATS[name][:2]) + FLOATS[name][3] > 8:
         rows = [f"{c}\t{n}\t{text_of(v)}\t{text_of(s)}" for c, n, v, s in progressions(name)]
         columns = "# code\tcount\tvalue\tstep"
     else:

@@ -64,6 +64,11 @@ TEST_CASE("derived limits are those of the specifications", "[element]") {
       {"tf32", 3.4011621342146535e38, 0x3FBFF, 127, p(-126), p(-136), true, true, true, 0x3FE00},
       {"fp32", 3.4028234663852886e38, 0x7F7FFFFF, 127, p(-126), p(-149), true, true, true, 0x7FC00000},
       {"ue4m3", 448, 0x7E, 8, p(-6), p(-9), true, false, false, 0x7F},
+      {"ue1m6", 3.9375, 0x7E, 1, 2, p(-5), true, false, false, 0x7F},
+      {"ue2m5", 7.75, 0x7E, 2, 1, p(-5), true, false, false, 0x7F},
+      {"ue3m4", 30, 0x7E, 4, 0.25, p(-6), true, false, false, 0x7F},
+      {"ue5m3", 114688, 0xFE, 16, p(-14), p(-17), true, false, false, 0xFF},
+      {"uint8", 254, 0xFE, 7, 128, 1, true, false, false, 0xFF},
       {"e8m0", p(127), 0xFE, 127, p(-127), p(-127), true, false, false, 0xFF},
       {"int2", 1, 1, 0, 1, 1, false, false, false, 0},
       {"int4", 7, 7, 2, 1, 1, false, false, false, 0},
@@ -103,7 +108,8 @@ TEST_CASE("finite codes and distinct values are as many as published", "[element
        {Row{"e4m3", 254, 253}, Row{"e5m2", 248, 247}, Row{"e2m3", 64, 63}, Row{"e3m2", 64, 63}, Row{"e2m1", 16, 15},
         Row{"e4m3_ieee", 240, 239}, Row{"e4m3fnuz", 255, 255}, Row{"e4m3b11fnuz", 255, 255}, Row{"e5m2fnuz", 255, 255},
         Row{"e3m4", 224, 223}, Row{"fp16", 63488, 63487}, Row{"bf16", 65280, 65279}, Row{"tf32", 522240, 522239},
-        Row{"e8m0", 255, 255}, Row{"ue4m3", 127, 127}, Row{"int8", 256, 256}}) {
+        Row{"e8m0", 255, 255}, Row{"ue4m3", 127, 127}, Row{"ue1m6", 127, 127},
+        Row{"ue5m3", 255, 255}, Row{"uint8", 255, 255}, Row{"int8", 256, 256}}) {
     INFO(row.name);
     const Element& e = element(row.name);
     std::uint32_t finite = 0;
@@ -117,6 +123,18 @@ TEST_CASE("finite codes and distinct values are as many as published", "[element
     CHECK(finite == row.finite);
     CHECK(distinct.size() == row.distinct);
   }
+}
+
+TEST_CASE("uint8 holds its codes as values", "[element]") {
+  const Element& e = element("uint8");
+  for (std::uint32_t code = 0; code < 255; ++code) {
+    CHECK(decode(e, code) == static_cast<float>(code));
+    CHECK(encode(e, static_cast<float>(code) + 0.49f) == code);
+  }
+  CHECK(encode(e, 2.5f) == 2);  // ties to the even integer
+  CHECK(encode(e, 3.5f) == 4);
+  CHECK(encode(e, 1e9f) == 254);
+  CHECK(encode(e, -3.0f) == 0);
 }
 
 TEST_CASE("element names are unique and unknown ones are answered with the known", "[element]") {

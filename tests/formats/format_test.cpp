@@ -112,7 +112,7 @@ TEST_CASE("parse inverts print over every base times options", "[format]") {
   // one list per kind of decision; combinations that contradict each other are errors and skipped, but counted
   const std::vector<std::vector<std::string>> choices = {
       {"", ":g1", ":g128", ":channel", ":tensor", ":tile2x16"},
-      {"", ":s=fp16", ":s=e8m0", ":s=e4m3", ":s=ue4m3"},
+      {"", ":s=fp16", ":s=e8m0", ":s=e4m3", ":s=ue4m3", ":s=uint8"},
       {"", ":rule=ceil", ":rule=even", ":rule=amax", ":rule=absmean"},
       {"", ":ts=none", ":ts=fp32", ":ts=e8m0"},
       {"", ":asym", ":min", ":full", ":range=pow2"},
