@@ -5,6 +5,7 @@ diamonds are an independent simulation of the same quantities.
 """
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from . import style
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, RED, SKY, hollow
@@ -23,6 +24,14 @@ def published(result, quantity):
     """The reference value of a quantity, NaN if there is none."""
     value = result.references.get(quantity, {}).get("value")
     return np.nan if value is None else value
+
+
+def log_errors(panel):
+    """A logarithmic axis of errors with ticks at 1, 2 and 5."""
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def size_axis(panel, label, sizes):
@@ -45,12 +54,12 @@ def group_size(result):
                     continue
                 for rotation, line in (("none", "-"), ("had", "--")):
                     y = ds[output].sel(data=name, scale=scale, rotation=rotation).values
-                    y = np.where(y > 0, y, np.nan)  # a float scale reproduces the largest value: nothing to draw
+                    y = np.where(y > 1e-9, y, np.nan)  # a float scale reproduces the largest value: nothing to draw
                     panel.plot(groups, y, line, color=colour, marker=marker, markersize=3, label=f"{title}, {'rotated' if rotation == 'had' else 'as it is'}")
                     for group in groups if name == "laplace" else ():
                         quantity = f"{output}[data=laplace,scale={scale},rotation={rotation},group={int(group)}]"
                         panel.plot(group, published(result, quantity), **hollow(BLACK, "D", 5))
-            panel.set_yscale("log")
+            log_errors(panel)
             if row == 0:
                 panel.set_title(DATA[name])
             else:
@@ -79,7 +88,8 @@ def theory(result):
             for group in groups:
                 axes[0, 1].plot(group, published(result, f"top_ratio[source={source},element={element},group={int(group)}]"), **hollow(BLACK, "D", 5))
     axes[0, 1].axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    axes[0, 0].set(yscale="log", ylabel="MSE(G), scale not rounded")
+    log_errors(axes[0, 0])
+    axes[0, 0].set(ylabel="MSE(G), scale not rounded")
     axes[0, 1].set(ylabel="MSE of the largest value / MSE, rotated", title="Lemma 1 says 1")
     shown = [g for g in groups if 8 <= g <= 256 and np.log2(g) % 1 == 0]
     size_axis(axes[0, 0], "values per scale G", [g for g in groups if np.log2(g) % 2 == 0 or g == 8])
@@ -103,7 +113,7 @@ def dead_zone(result):
     axes[0, 0].set(ylabel="R(G) = energy outside of the dead zone", title="Lemma 2: Laplace falls as $G^{-δ}$, Normal as $G^{-δ²}$")
     axes[0, 1].set(ylabel="dead-zone energy / MSE", ylim=(0, 1.02))
     for panel in axes[0]:
-        size_axis(panel, "values per scale G", [g for g in groups if np.log2(g) % 2 == 1])
+        size_axis(panel, "values per scale G", groups[::3] if len(groups) > 6 else groups)
     style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 4)
     return fig
 
@@ -122,9 +132,11 @@ def scale_format(result):
             panel.plot([x, x], [float(ds["rel_low"].sel(at)), float(ds["rel_high"].sel(at))], color=BLACK, linewidth=0.8)
             panel.plot(x, published(result, f"rel[data={name},scale={scale}]"), **hollow(BLACK, "D", 5))
             if scale != "fp32":
-                panel.annotate(f"{100 * (value / base - 1):+.0f} %", (x, value), textcoords="offset points", xytext=(0, 3), ha="center", fontsize=5.5)
+                panel.annotate(f"{100 * (value / base - 1):+.0f} %", (x, float(ds["rel_high"].sel(at))), textcoords="offset points", xytext=(0, 5), ha="center", va="bottom", fontsize=5.5, rotation=90)
         panel.set_xticks(range(len(scales)), [s.upper().replace("_OCP", "\nOCP") for s in scales], rotation=90)
         panel.set_title(DATA[name], fontsize=7)
+        log_errors(panel)
+        panel.set_ylim(0.006, 2.2 * float(ds["rel"].max()))
         panel.grid(axis="x", visible=False)
     axes[0, 0].set_ylabel("MSE of E2M1, relative")
     axes[0, -1].plot([], [], **hollow(BLACK, "D", 5), label="independent simulation")
@@ -146,7 +158,8 @@ def rotation_size(result):
         panel.plot(sizes, ds["rel"].sel(element=element, group=group), "-", color=colour, marker=marker, markersize=3, label=label)
         for size in sizes:
             panel.plot(size, published(result, f"rel[format={name},rotation={int(size)}]"), **hollow(colour, "D", 5))
-    panel.set(yscale="log", ylabel="MSE, relative, mean over rows")
+    log_errors(panel)
+    panel.set(ylabel="MSE, relative, mean over rows")
     size_axis(panel, "rotation size (1: none)", sizes)
     panel.plot([], [], **hollow(BLACK, "D", 5), label="independent\nsimulation")
     panel.legend(fontsize=6)
@@ -161,6 +174,7 @@ def rotation_size(result):
         panel.grid(False)
         bar = fig.colorbar(image, ax=panel, orientation="horizontal", location="top", pad=0.12, fraction=0.06)
         bar.ax.tick_params(labelsize=5)
+        bar.set_label("log10 of the MSE", size=6)
     axes[0, 1].set_ylabel("values per scale G (★: best rotation)")
     return fig
 
@@ -210,7 +224,7 @@ def gptq(result):
                 if output == "w4a4" and variant in ("rtn", "gptq_mse_act"):
                     for size in sizes:
                         panel.plot(size, published(result, f"w4a4_{variant}[format={name},rotation={int(size)}]"), **hollow(BLACK, "D", 5))
-            panel.set_yscale("log")
+            log_errors(panel)
             if row == 0:
                 panel.set_title(name.upper())
             else:
@@ -243,7 +257,8 @@ def layers(result):
                 for rotation, line in (("none", "-"), ("had", "--")):
                     y = ds[output].sel(scale=scale, rotation=rotation).isel(tensor=members).transpose("tensor", "group").median("tensor")
                     panel.plot(groups, y, line, color=colours[kind], linewidth=0.9, marker="o" if kind.endswith("x") else None, markersize=2.5)
-            panel.set(yscale="log", title=f"{scale.upper()} scale, {'groups' if row == 0 else 'largest value'}")
+            log_errors(panel)
+            panel.set(title=f"{scale.upper()} scale, {'groups' if row == 0 else 'largest value'}")
             size_axis(panel, "values per scale G (dashed: rotated)", groups)
         axes[row, 0].set_ylabel("MSE, relative" if row == 0 else "MSE of the largest value, relative")
     for panel, output, title in ((axes[0, 2], "kurtosis", "as it is"), (axes[1, 2], "kurtosis_rotated", "after Hadamard blocks of 32")):
