@@ -327,3 +327,59 @@ TEST_CASE("saved_model: a saved model evaluates as the one in memory", "[weights
       CHECK(test::norm_error(ours, expected) < 0.02);
     }
 }
+
+TEST_CASE("quantise_model: fused groups share the second-level scale", "[weights]") {
+  const auto text = tokens();
+  const auto method = parse_method("rtn");
+  for (const char* format : {"nvfp4:g8", "nvfp4:g8:like=fp_quant"})
+    for (const bool fused : {false, true}) {
+      ModelJob job = job_of(*method, format, false, text);
+      job.calibration.clear();
+      job.target.fuse_scales = fused;
+      std::size_t shared = 0, groups = 0;
+      job.solved = [&](const InputGroup& group, const Solution& solution) {
+        if (group.linears.size() < 2) return;
+        ++groups;
+        const auto scale = [&](std::size_t i) { return *solution.linears[i].representation.codes->tensor_scale; };
+        bool same = true;
+        for (std::size_t i = 1; i < group.linears.size(); ++i) same = same && scale(i) == scale(0);
+        shared += same;
+        if (!fused) return;
+        float amax = 0;
+        for (const GroupLinear& linear : group.linears)
+          amax = std::max(amax, finite_amax(linear.weight.data, linear.weight.rows * linear.weight.columns));
+        const bool reciprocal = std::string(format).find("like") != std::string::npos;
+        CHECK(scale(0) == Approx(reciprocal ? 2688 / amax : amax / 2688));
+      };
+      model::Hooks hooks(tiny());
+      quantise_model(hooks, job, test_threads());
+      INFO(format);
+      CHECK(shared == (fused ? groups : 0));
+      CHECK(groups == 2 * tiny().config().layers);
+    }
+}
+
+TEST_CASE("quantise_model: MXFP4-dagger shares alpha between weights and inputs", "[weights]") {
+  const auto text = tokens();
+  const auto method = parse_method("gptq");
+  ModelJob job = job_of(*method, "mxfp4_dagger", true, text);
+  std::size_t groups = 0;
+  job.solved = [&](const InputGroup& group, const Solution& solution) {
+    ++groups;
+    REQUIRE(solution.input.levels);
+    std::vector<float> scales;
+    for (std::size_t i = 0; i < group.linears[0].weight.rows; ++i)
+      for (std::size_t c = 0; c < group.width(); c += 32) {
+        float amax = 0;
+        for (std::size_t k = c; k < std::min(group.width(), c + 32); ++k)
+          amax = std::max(amax, std::abs(group.linears[0].weight.row(i)[k]));
+        scales.push_back(amax / 6);
+      }
+    CHECK(solution.input.levels->alpha == Approx(LogLevels::fit(scales).alpha));
+    CHECK(solution.linears[0].bits == 4.25);
+  };
+  model::Hooks hooks(tiny());
+  quantise_model(hooks, job, test_threads());
+  CHECK(groups == 4 * tiny().config().layers);
+  for (const float v : logits(hooks, text)) REQUIRE(std::isfinite(v));
+}
