@@ -192,8 +192,8 @@ Experiment perplexity() {
   e.param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder", input_path())
       .param("tokens", kPersuasion, "text: a .npy of token numbers, or persuasion; calibration is its end",
              input_path())
-      .param("calibration", 4096, "calibration tokens, the last of the text", at_least(512))
-      .param("windows", 8, "evaluation windows, from the beginning of the text", between(1, 100000))
+      .param("calibration", 2048, "calibration tokens, the last of the text", at_least(512))
+      .param("windows", 4, "evaluation windows, from the beginning of the text", between(1, 100000))
       .param("context", 512, "tokens of a window", between(2, 1 << 20))
       .axis("format", texts(kFormats, checked(canonical_format)), "",
             "of weights and inputs of all linear layers but lm_head; mxfp4_dagger: 256 scale levels")
@@ -218,7 +218,7 @@ Experiment perplexity() {
           "method=rtn,rtn+had:G,gptq,mr_gptq+had:G,smoothquant,quarot,rtn+had:16,rtn+had:32,rtn+had:64,rtn+had:128,mr_"
           "gptq+had:16,"
           "mr_gptq+had:32,mr_gptq+had:64,mr_gptq+had:128")
-      .cost(600)
+      .cost(300)
       .runs_alone()
       .point(compute)
       .reference_table(recovery())
