@@ -317,7 +317,7 @@ Experiment adapters() {
           .runs_alone()
           .quick("context=384 chunks=1 epochs=2 features=8 widest=8")
           .full("layers=all chunks=8 epochs=30 texts=2 widest=256 features=32,64,128,256")
-          .cost(60)
+          .cost(15)
           .point(compute_adapters)
           .rows(adapters_rows));
 }

@@ -126,7 +126,7 @@ Experiment attention_figure() {
           .output("o_err", "1", "||O - O^||_F / ||O||_F of the last queries, mean over query heads", {"pair"})
           .output("a_err", "1", "||A - A^||_F / ||A||_F of the softmax weights", {"pair"})
           .quick("seeds=2 length=512")
-          .cost(40)
+          .cost(25)
           .point(compute_attention)
           .rows(attention_rows));
 }

@@ -118,7 +118,7 @@ Experiment baselines() {
           .output("o_err", "1", "||O - O^||_F / ||O||_F of the last queries, mean over query heads")
           .output("stored_bits", "bit", "bytes of the cache * 8 / cached values, tables of fitted methods included")
           .quick("seeds=2 length=512 bits=2")
-          .cost(90)
+          .cost(45)
           .point(compute_baselines)
           .rows(baselines_rows));
 }

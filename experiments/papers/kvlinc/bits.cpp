@@ -122,7 +122,7 @@ Experiment bits() {
                    .axis("group", integers({32, 64, 128}), "1", "values of a group; token-wise: at most the head"))
           .paper(kPaper, "F4", "Errors against bits and group size")
           .quick("seeds=2 length=512 group=128")
-          .cost(60)
+          .cost(25)
           .point(compute_bits)
           .rows(bits_rows));
 }
@@ -140,7 +140,7 @@ Experiment formats_figure() {
           .output("stored_bits", "bit", "bits a value in channel-wise groups, scales and minima included")
           .output("stored_token_bits", "bit", "the same in token-wise groups, which end at the head")
           .quick("seeds=2 length=512 format=mxfp4,int4:g128:min:s=fp16")
-          .cost(20)
+          .cost(7)
           .point(compute_formats)
           .rows(formats_rows));
 }

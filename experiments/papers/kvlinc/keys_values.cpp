@@ -128,7 +128,7 @@ Experiment rows_experiment(const std::string& name, const char* figure, const ch
 
 Experiment keys() {
   return with_references(rows_experiment("kvlinc/keys", "F1", "Error of keys: raw or rotated, along channels or tokens")
-                             .cost(8)
+                             .cost(6)
                              .point(compute_keys)
                              .rows(keys_rows));
 }
@@ -137,7 +137,7 @@ LOWBIT_REGISTER(keys);
 Experiment values() {
   return with_references(
       rows_experiment("kvlinc/values", "F2", "Error of values: raw or rotated, along channels or tokens")
-          .cost(8)
+          .cost(6)
           .point(compute_values)
           .rows(values_rows));
 }

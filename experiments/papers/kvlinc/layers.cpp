@@ -220,7 +220,7 @@ Experiment layers() {
           .runs_alone()
           .quick("context=256 layer=0,15,29 queries=64")
           .full("texts=4")
-          .cost(60)
+          .cost(40)
           .point(compute_layers)
           .rows(layers_rows));
 }

@@ -97,7 +97,7 @@ Experiment length() {
                 128, "--residual");
           })
           .quick("seeds=2 context=512,1024 queries=16")
-          .cost(20)
+          .cost(12)
           .point(compute_length)
           .rows(length_rows));
 }
@@ -214,7 +214,7 @@ Experiment average_bits() {
           .output("group", "1", "G")
           .output("rank", "1", "rank of GEAR")
           .quick("queries=16 setting=published")
-          .cost(15)
+          .cost(4)
           .point(compute_average_bits)
           .rows(average_bits_rows));
 }

@@ -301,7 +301,7 @@ Experiment perplexity() {
           .runs_alone()
           .quick("texts=1 context=256 cache=fp,kivi,kvlinc")
           .full(kFull)
-          .cost(90)
+          .cost(45)
           .point(compute_perplexity)
           .rows(perplexity_rows));
 }
