@@ -189,7 +189,7 @@ Experiment gptq() {
       .output("weight_only", "1", "|X Wq^T - X W^T|^2 / |X W^T|^2")
       .output("w4a4", "1", "|Xq Wq^T - X W^T|^2 / |X W^T|^2")
       .quick("tokens=1024 layer=0 rotation=1,16")
-      .cost(60)
+      .cost(20)
       .point(compute)
       .rows(rows_of);
   for (const Published& p : kPublished) {

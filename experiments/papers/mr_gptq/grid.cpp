@@ -110,7 +110,7 @@ Experiment grid() {
       .output("rel_high", "1", "see rel_low")
       .output("pooled", "1", "sum (x - xq)^2 / sum x^2")
       .quick("samples=32768 data=normal")
-      .cost(20)
+      .cost(6)
       .point(compute)
       .rows(rows_of);
   e.reference(near(quantity("absmax", "fp32", 16), .0089, .03))

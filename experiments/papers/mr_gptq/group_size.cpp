@@ -116,7 +116,7 @@ Experiment group_size() {
       .output("top_rel_high", "1", "see top_rel_low")
       .output("groups", "1", "groups that are not all zero")
       .quick("samples=65536 group=8,32,128")
-      .cost(25)
+      .cost(8)
       .unavailable_when([](const Params&) { return samples_missing(); })
       .point(compute)
       .rows(rows_of);

@@ -104,7 +104,7 @@ Experiment rotation_size() {
       .output("rel_low", "1", "95 % bootstrap over rows")
       .output("rel_high", "1", "see rel_low")
       .quick("rows=256 rotation=1,32,512 group=16,32,512")
-      .cost(30)
+      .cost(12)
       .point(compute)
       .rows(rows_of);
   for (const Series& s : kSeries)

@@ -66,7 +66,7 @@ Experiment scale_format() {
       .output("rel_low", "1", "95 % bootstrap over batches of groups")
       .output("rel_high", "1", "see rel_low")
       .quick("samples=65536")
-      .cost(8)
+      .cost(3)
       .unavailable_when([](const Params&) { return samples_missing(); })
       .point(compute)
       .rows(rows_of);
