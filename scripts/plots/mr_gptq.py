@@ -161,6 +161,7 @@ def rotation_size(result):
     log_errors(panel)
     panel.set(ylabel="MSE, relative, mean over rows")
     size_axis(panel, "rotation size (1: none)", sizes)
+    panel.tick_params(axis="x", rotation=90)
     panel.plot([], [], **hollow(BLACK, "D", 5), label="independent\nsimulation")
     panel.legend(fontsize=6)
     for panel, element in zip(axes[0, 1:], elements):
@@ -261,14 +262,14 @@ def layers(result):
             panel.set(title=f"{scale.upper()} scale, {'groups' if row == 0 else 'largest value'}")
             size_axis(panel, "values per scale G (dashed: rotated)", groups)
         axes[row, 0].set_ylabel("MSE, relative" if row == 0 else "MSE of the largest value, relative")
-    for panel, output, title in ((axes[0, 2], "kurtosis", "as it is"), (axes[1, 2], "kurtosis_rotated", "after Hadamard blocks of 32")):
+    for panel, output, title in ((axes[0, 2], "kurtosis", "as it is"), (axes[1, 2], "kurtosis_rotated", "after H32")):
         for x, kind in enumerate(kinds):
             values = [float(ds[output].isel(tensor=i)) for i, n in enumerate(names) if tensor_kind(n) == kind]
             panel.plot([x] * len(values), values, "o", color=colours[kind], markersize=2.5, alpha=0.6)
         panel.axhline(0, color=GREY, linewidth=0.8)
         panel.set_yscale("symlog", linthresh=1)
         panel.set_xticks(range(len(kinds)), kinds, rotation=90)
-        panel.set(title=f"excess kurtosis of rows, {title}")
+        panel.set_title(f"excess kurtosis of rows, {title}", fontsize=7)
     for kind in kinds:
         axes[0, 0].plot([], [], color=colours[kind], marker="o" if kind.endswith("x") else None, markersize=2.5, label=kind)
     style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 6)
