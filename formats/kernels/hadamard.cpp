@@ -1,5 +1,5 @@
 // Vector kernels of the blockwise Walsh-Hadamard transform. Every value is made by the additions of hadamard_ref in
-// their order: a - b is computed as a + (-b), which has the same bits.
+// their order: a - b is computed as a + (-1) b, which has the same bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "formats/kernels/hadamard.cpp"
 #include <hwy/cache_control.h>
@@ -22,10 +22,11 @@ using V = hn::Vec<D>;
 constexpr std::size_t kMostLanes = 16;
 constexpr std::size_t kAhead = 2048;  ///< values: 8 KiB that are fetched ahead of the first pass
 
-HWY_INLINE hn::Vec<DU> flip_mask(std::size_t stride) {
-  alignas(64) std::uint32_t bits[kMostLanes];
-  for (std::size_t i = 0; i < kMostLanes; ++i) bits[i] = i & stride ? 0x80000000u : 0;
-  return hn::Load(DU(), bits);
+/// -1 in the lanes that are subtracted.
+HWY_INLINE V step_signs(std::size_t stride) {
+  alignas(64) float signs[kMostLanes];
+  for (std::size_t i = 0; i < kMostLanes; ++i) signs[i] = i & stride ? -1.0f : 1.0f;
+  return hn::Load(D(), signs);
 }
 
 HWY_INLINE hn::Vec<DU> partners(std::size_t stride) {
@@ -37,27 +38,26 @@ HWY_INLINE hn::Vec<DU> partners(std::size_t stride) {
 
 /// The butterflies inside one vector.
 struct LaneSteps {
-  hn::Vec<DU> flip1, flip2, flip4, flip8, partner4, partner8;
+  V sign1, sign2, sign4, sign8;
+  hn::Vec<DU> partner4, partner8;
   LaneSteps()
-      : flip1(flip_mask(1)),
-        flip2(flip_mask(2)),
-        flip4(flip_mask(4)),
-        flip8(flip_mask(8)),
+      : sign1(step_signs(1)),
+        sign2(step_signs(2)),
+        sign4(step_signs(4)),
+        sign8(step_signs(8)),
         partner4(partners(4)),
         partner8(partners(8)) {}
 
-  static HWY_INLINE V step(V v, V partner, hn::Vec<DU> flip) {
-    const D d;
-    return hn::Add(partner, hn::BitCast(d, hn::Xor(hn::BitCast(DU(), v), flip)));
-  }
+  /// partner + v or partner - v: a product with +-1 is exact, so that a fused multiply-add rounds as the sum does.
+  static HWY_INLINE V step(V v, V partner, V sign) { return hn::MulAdd(v, sign, partner); }
   /// Strides 1, 2, ... below `width`, the length of a row that is shorter than a vector.
   HWY_INLINE V below(V v, [[maybe_unused]] std::size_t width) const {
 #if HWY_TARGET != HWY_SCALAR  // there a vector is one value
     const D d;
-    if (width > 1) v = step(v, hn::Shuffle2301(v), flip1);
-    if (width > 2) v = step(v, hn::Shuffle1032(v), flip2);
-    if (width > 4) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner4)), flip4);
-    if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner8)), flip8);
+    if (width > 1) v = step(v, hn::Shuffle2301(v), sign1);
+    if (width > 2) v = step(v, hn::Shuffle1032(v), sign2);
+    if (width > 4) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner4)), sign4);
+    if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner8)), sign8);
 #endif
     return v;
   }
@@ -225,7 +225,7 @@ void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t va
   HadamardPlan wide = plan;
   if (signs != nullptr && step > plan.n) {
     float* repeated = scratch + kInCache;
-    for (std::size_t i = 0; i < step; ++i) repeated[i] = signs[i % plan.n];
+    for (std::size_t i = 0; i < step; i += plan.n) std::memcpy(repeated + i, signs, plan.n * sizeof(float));
     (plan.signs_in != nullptr ? wide.signs_in : wide.signs_out) = repeated;
   }
   const LaneSteps steps;

@@ -28,6 +28,21 @@ using VI = hn::Vec<DI>;
 constexpr std::size_t kWidth = hn::MaxLanes(DD());
 constexpr std::size_t kVectors = kSumLanes / kWidth;
 
+/// The lanes of a vector added pairwise: half the vector apart, a quarter, ...
+template <class Tag>
+HWY_INLINE double fold(Tag, hn::Vec<Tag> v) {
+#if HWY_TARGET == HWY_SCALAR  // one lane, and no halves
+  return hn::GetLane(v);
+#else
+  if constexpr (hn::MaxLanes(Tag()) == 1) {
+    return hn::GetLane(v);
+  } else {
+    const hn::Half<Tag> half;
+    return fold(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+#endif
+}
+
 /// 16 lanes of one sum.
 struct Lanes {
   VD v[kVectors];
@@ -39,11 +54,12 @@ struct Lanes {
 
   /// The lanes added pairwise: 8 apart, 4, 2, 1. A NaN is the canonical one.
   HWY_INLINE double total() const {
-    alignas(64) double lanes[kSumLanes];
-    for (std::size_t k = 0; k < kVectors; ++k) hn::Store(v[k], DD(), lanes + k * kWidth);
-    for (std::size_t half = kSumLanes / 2; half > 0; half /= 2)
-      for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    return std::isnan(lanes[0]) ? std::numeric_limits<double>::quiet_NaN() : lanes[0];
+    VD sums[kVectors];
+    for (std::size_t k = 0; k < kVectors; ++k) sums[k] = v[k];
+    for (std::size_t half = kVectors / 2; half > 0; half /= 2)
+      for (std::size_t k = 0; k < half; ++k) sums[k] = hn::Add(sums[k], sums[k + half]);
+    const double sum = fold(DD(), sums[0]);
+    return std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN() : sum;
   }
   HWY_INLINE double largest() const {
     alignas(64) double lanes[kSumLanes];
@@ -57,15 +73,20 @@ HWY_INLINE VD widen(const float* x) {
 }
 
 /// Calls row(x, y) for each 16 values; the last ones are padded with zeros, which change no sum: no lane is ever -0.
+/// One place of the call, so that sums stay in registers.
 template <class Row>
-HWY_INLINE void for_rows(const float* x, const float* y, std::size_t n, Row row) {
-  std::size_t i = 0;
-  for (; i + kSumLanes <= n; i += kSumLanes) row(x + i, y == nullptr ? nullptr : y + i);
-  if (i == n) return;
+HWY_INLINE void for_rows(const float* x, const float* y, std::size_t n, const Row& row) {
   float last_x[kSumLanes] = {}, last_y[kSumLanes] = {};
-  std::memcpy(last_x, x + i, (n - i) * sizeof(float));
-  if (y != nullptr) std::memcpy(last_y, y + i, (n - i) * sizeof(float));
-  row(last_x, last_y);
+  for (std::size_t i = 0; i < n; i += kSumLanes) {
+    const float *a = x + i, *b = y == nullptr ? nullptr : y + i;
+    if (HWY_UNLIKELY(n - i < kSumLanes)) {
+      std::memcpy(last_x, a, (n - i) * sizeof(float));
+      if (b != nullptr) std::memcpy(last_y, b, (n - i) * sizeof(float));
+      a = last_x;
+      b = last_y;
+    }
+    row(a, b);
+  }
 }
 
 HWY_INLINE VI magnitude(const float* x) {

@@ -9,7 +9,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kBinBits = 12;  // bins a binade, as a power of 2
+constexpr int kBinBits = 10;  // bins a binade, as a power of 2
 constexpr std::size_t kBins = std::size_t{16} << kBinBits;
 constexpr double kProbabilities[] = {0, 0.25, 0.5, 0.75, 1};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();

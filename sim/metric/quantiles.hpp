@@ -17,7 +17,8 @@ Quantiles quantiles(std::vector<double> sample);
 
 /// The same numbers, exactly, of a sample that is seen twice and never held: the first time values are counted in bins,
 /// the second time those in the few bins that hold the wanted ranks are kept. Values lie in [1, 2^16) or count as the
-/// nearest of these; the order of the values does not matter, and parts of the sample may be counted apart and merged.
+/// nearest of these; the order of the values does not matter, and parts of the sample may be counted apart and merged. A binade has 1024
+/// bins: memory grows with the distinct values that crowd in the bins of the five ranks.
 class TwicePassedQuantiles {
  public:
   TwicePassedQuantiles();

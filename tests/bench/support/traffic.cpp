@@ -97,6 +97,22 @@ float Run(const Traffic& t, float* x, float* y, std::size_t n) {
   }
 }
 
+void BlockPass(const float* x, float* y, std::size_t n) {
+  constexpr std::size_t kBlock = 32;
+  const D d;
+  const hn::RebindToSigned<D> di;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto exponent_mask = hn::Set(di, 0x7f800000), reciprocal = hn::Set(di, 254 << 23);
+  for (std::size_t b = 0; b < n; b += kBlock) {
+    auto largest = hn::Abs(hn::LoadU(d, x + b));
+    for (std::size_t i = lanes; i < kBlock; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + b + i)));
+    const auto exponent = hn::And(hn::BitCast(di, hn::MaxOfLanes(d, largest)), exponent_mask);
+    const auto scale = hn::BitCast(d, exponent), inverse = hn::BitCast(d, hn::Sub(reciprocal, exponent));
+    for (std::size_t i = 0; i < kBlock; i += lanes)
+      hn::StoreU(hn::Mul(hn::Round(hn::Mul(hn::LoadU(d, x + b + i), inverse)), scale), d, y + b + i);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lowbit::bench
 HWY_AFTER_NAMESPACE();
@@ -105,6 +121,11 @@ HWY_AFTER_NAMESPACE();
 namespace lowbit::bench {
 
 HWY_EXPORT(Run);
+HWY_EXPORT(BlockPass);
+
+void run_block_pass(const float* x, float* y, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(BlockPass)(x, y, n);
+}
 
 const char* to_string(Pattern pattern) {
   constexpr const char* kNames[] = {"copy", "in place", "read", "write", "two passes", "two passes, in place"};

@@ -34,4 +34,8 @@ std::vector<Traffic> variants(Pattern pattern);
 /// of what was read, so that no read can be left out.
 float run_traffic(const Traffic& traffic, float* x, float* y, std::size_t n);
 
+/// The least that a block format does to blocks of 32 values: their largest magnitude, a power of two from it, and for
+/// each value a product, a rounding and a product. y may be x. n: a multiple of 32.
+void run_block_pass(const float* x, float* y, std::size_t n);
+
 }  // namespace lowbit::bench

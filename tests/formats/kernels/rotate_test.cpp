@@ -9,8 +9,8 @@
 #include "formats/kernels/kernels.hpp"
 #include "formats/primitives.hpp"
 #include "formats/random.hpp"
+#include "tests/formats/kernels/twin.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/support/every_target.hpp"
 
 using namespace lowbit;
 using lowbit::test::first_difference;

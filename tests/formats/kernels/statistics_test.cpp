@@ -5,14 +5,19 @@
 
 #include "formats/primitives.hpp"
 #include "formats/random.hpp"
+#include "tests/formats/kernels/twin.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/support/every_target.hpp"
 
 using namespace lowbit;
-using lowbit::test::first_difference;
 using lowbit::test::on_every_target;
 
 namespace {
+
+std::size_t first_difference(const double* a, const double* b, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i)
+    if (std::bit_cast<std::uint64_t>(a[i]) != std::bit_cast<std::uint64_t>(b[i])) return i;
+  return n;
+}
 
 /// Values over 60 binades and zeros; `specials` 1: NaN, Inf, FLT_MAX, subnormals now and then; 2: Inf of both signs
 /// alone.
@@ -34,7 +39,7 @@ void require_equal(const BlockSums& a, const BlockSums& b) {
   const double left[] = {a.sum, a.sum2, a.sum3, a.sum4, a.error2}, right[] = {b.sum, b.sum2, b.sum3, b.sum4, b.error2};
   REQUIRE(first_difference(left, right, 5) == 5);
   const float maxima[] = {a.amax, a.max_error}, others[] = {b.amax, b.max_error};
-  REQUIRE(first_difference(maxima, others, 2) == 2);
+  REQUIRE(test::first_difference(maxima, others, 2) == 2);
   REQUIRE(a.count == b.count);
 }
 
@@ -47,7 +52,7 @@ void check(std::size_t n, std::size_t offset, int specials) {
   const ErrorSums e = error_sums(a, b, n), f = error_sums_ref(a, b, n);
   const double left[] = {e.sum2, e.error2}, right[] = {f.sum2, f.error2};
   REQUIRE(first_difference(left, right, 2) == 2);
-  REQUIRE(first_difference(&e.max_error, &f.max_error, 1) == 1);
+  REQUIRE(test::first_difference(&e.max_error, &f.max_error, 1) == 1);
   REQUIRE((e.zeroed == f.zeroed && e.count == f.count));
   const CentralSums c = central_sums(a, n, 0.37), d = central_sums_ref(a, n, 0.37);
   const double central[] = {c.sum2, c.sum4}, other[] = {d.sum2, d.sum4};
@@ -61,7 +66,7 @@ void check(std::size_t n, std::size_t offset, int specials) {
   std::vector<double> sum2(parts + 1, -1.0), sum2_expected(parts + 1, -1.0);
   part_maxima(a, n, amax.data(), sum2.data());
   part_maxima_ref(a, n, amax_expected.data(), sum2_expected.data());
-  REQUIRE(first_difference(amax.data(), amax_expected.data(), parts + 1) == parts + 1);
+  REQUIRE(test::first_difference(amax.data(), amax_expected.data(), parts + 1) == parts + 1);
   REQUIRE(first_difference(sum2.data(), sum2_expected.data(), parts + 1) == parts + 1);
 }
 
