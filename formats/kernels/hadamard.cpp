@@ -7,7 +7,9 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "formats/kernels/hadamard.hpp"
 
@@ -74,8 +76,9 @@ HWY_INLINE void butterfly(V& a, V& b) {
 }
 
 /// How a pass reads and writes. kFirst: reads x, multiplies the signs in, does the steps inside vectors. kLast:
-/// multiplies the norm and the signs, makes every NaN the canonical one.
-/// kWhole: rows are at least as long as a vector; else of `width` values.
+/// multiplies the norm and the signs, and leaves a NaN in `bad` if a result is NaN or infinite: rare, and looked for
+/// here, it costs one instruction a vector; NaNs are made canonical afterwards. kWhole: rows are at least as long as a
+/// vector; else of `width` values.
 template <bool kFirst, bool kLast, bool kStream, bool kWhole = true>
 struct Pass {
   const HadamardPlan& plan;
@@ -93,12 +96,12 @@ struct Pass {
     }
     return v;
   }
-  HWY_INLINE void store(V v, float* y, std::size_t at) const {
+  HWY_INLINE void store(V v, float* y, std::size_t at, [[maybe_unused]] V& bad) const {
     const D d;
     if constexpr (kLast) {
       v = hn::Mul(v, norm);
       if (plan.signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_out + at));
-      v = hn::IfThenElse(hn::IsNaN(v), hn::BitCast(d, hn::Set(DU(), 0x7fc00000u)), v);
+      bad = hn::MulAdd(v, hn::Zero(d), bad);
     }
     if constexpr (kStream)
       hn::Stream(v, d, y + at);
@@ -108,7 +111,7 @@ struct Pass {
 
   /// 2^kLog vectors that lie h values apart, from value `at` on. (Named, since vectors of some targets have no arrays.)
   template <int kLog>
-  HWY_INLINE void radix(const float* x, float* y, std::size_t at, std::size_t h) const {
+  HWY_INLINE void radix(const float* x, float* y, std::size_t at, std::size_t h, V& bad) const {
     V a = load(x, at), b = a, c = a, e = a, f = a, g = a, k = a, l = a;
     if constexpr (kLog >= 1) b = load(x, at + h);
     if constexpr (kLog >= 2) c = load(x, at + 2 * h), e = load(x, at + 3 * h);
@@ -122,24 +125,25 @@ struct Pass {
     if constexpr (kLog >= 2) butterfly(a, c), butterfly(b, e);
     if constexpr (kLog >= 3) butterfly(f, k), butterfly(g, l);
     if constexpr (kLog >= 3) butterfly(a, f), butterfly(b, g), butterfly(c, k), butterfly(e, l);
-    store(a, y, at);
-    if constexpr (kLog >= 1) store(b, y, at + h);
-    if constexpr (kLog >= 2) store(c, y, at + 2 * h), store(e, y, at + 3 * h);
+    store(a, y, at, bad);
+    if constexpr (kLog >= 1) store(b, y, at + h, bad);
+    if constexpr (kLog >= 2) store(c, y, at + 2 * h, bad), store(e, y, at + 3 * h, bad);
     if constexpr (kLog >= 3) {
-      store(f, y, at + 4 * h), store(g, y, at + 5 * h);
-      store(k, y, at + 6 * h), store(l, y, at + 7 * h);
+      store(f, y, at + 4 * h, bad), store(g, y, at + 5 * h, bad);
+      store(k, y, at + 6 * h, bad), store(l, y, at + 7 * h, bad);
     }
   }
 
   /// The strides h, 2 h, ..., 2^(kLog - 1) h of values [begin, end).
   template <int kLog>
-  HWY_INLINE void sweep(const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
+  HWY_INLINE V sweep(const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
     const std::size_t lanes = hn::Lanes(D());
+    V bad = hn::Zero(D());
     for (std::size_t i = begin; i < end; i += h << kLog)
-      for (std::size_t j = i; j < i + h; j += lanes) radix<kLog>(x, y, j, h);
+      for (std::size_t j = i; j < i + h; j += lanes) radix<kLog>(x, y, j, h, bad);
+    return bad;
   }
-  HWY_INLINE void operator()(int log, const float* x, float* y, std::size_t begin, std::size_t end,
-                             std::size_t h) const {
+  HWY_INLINE V operator()(int log, const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
     if (log == 3) return sweep<3>(x, y, begin, end, h);
     if (log == 2) return sweep<2>(x, y, begin, end, h);
     if (log == 1) return sweep<1>(x, y, begin, end, h);
@@ -154,9 +158,9 @@ int log_of(std::size_t power) {
 }
 
 /// Rows of `inner` values, all of x to y; `last`: y gets the results of the transform.
+/// Returns what the last pass leaves in `bad`.
 template <bool kStream>
-void transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* x, float* work, float* y,
-                    bool last) {
+V transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* x, float* work, float* y, bool last) {
   const std::size_t lanes = hn::Lanes(D()), inner = plan.inner;
   const V norm = hn::Set(D(), plan.norm);
   const Pass<true, false, false> first{plan, steps, lanes, norm};
@@ -176,14 +180,16 @@ void transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const floa
     if (left == 0 && last) return end(log, work, y, 0, plan.n, h);
     middle(log, work, work, 0, plan.n, h);
   }
+  return hn::Zero(D());
 }
 
 /// y[c, :] = sum over r of +-work[r, :], rows of `inner` values (a multiple of the lanes), columns in fours for speed.
 template <bool kStream>
-void outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& pass, const float* work,
-                   std::size_t inner, float* y) {
+V outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& pass, const float* work, std::size_t inner,
+                float* y) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), m = plan.m;
+  V bad = hn::Zero(d);
   alignas(64) float rows[2 * 36 * kMostLanes];
   for (std::size_t i = 0; i < inner; i += lanes) {
     for (std::size_t r = 0; r < m; ++r) {
@@ -203,18 +209,27 @@ void outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& p
         s2 = hn::Add(s2, row(2, r));
         s3 = hn::Add(s3, row(3, r));
       }
-      pass.store(s0, y, c * inner + i);
-      pass.store(s1, y, (c + 1) * inner + i);
-      pass.store(s2, y, (c + 2) * inner + i);
-      pass.store(s3, y, (c + 3) * inner + i);
+      pass.store(s0, y, c * inner + i, bad);
+      pass.store(s1, y, (c + 1) * inner + i, bad);
+      pass.store(s2, y, (c + 2) * inner + i, bad);
+      pass.store(s3, y, (c + 3) * inner + i, bad);
     }
   }
+  return bad;
 }
 
 /// Values that are worked on at a time where blocks are shorter: they stay in the first cache between the passes.
 constexpr std::size_t kChunk = 2048;
 /// Longer blocks are finished in y, where they cannot be stored past the caches.
 constexpr std::size_t kInCache = 4096;
+
+/// Makes the NaNs of y canonical, if `bad` says that there may be any.
+HWY_INLINE void mend(V bad, float* y, std::size_t n) {
+  const D d;
+  if (HWY_LIKELY(hn::AllTrue(d, hn::Eq(bad, hn::Zero(d))))) return;
+  for (std::size_t i = 0; i < n; ++i)
+    if (std::isnan(y[i])) y[i] = std::numeric_limits<float>::quiet_NaN();
+}
 
 /// m = 1: `plan.n` values at a time, a block or several, whose signs repeat.
 template <bool kStream>
@@ -231,7 +246,9 @@ void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t va
   const LaneSteps steps;
   for (std::size_t i = 0; i < values; i += step) {
     wide.n = std::min(step, values - i);
-    transform_rows<kStream>(wide, steps, x + i, kStream && step <= kInCache ? scratch : y + i, y + i, true);
+    const V bad =
+        transform_rows<kStream>(wide, steps, x + i, kStream && step <= kInCache ? scratch : y + i, y + i, true);
+    mend(bad, y + i, wide.n);
   }
   if constexpr (kStream) hwy::FlushStream();
 }
@@ -244,7 +261,7 @@ void run_product(const HadamardPlan& plan, const float* x, float* y, std::size_t
   const Pass<false, true, kStream> end{plan, steps, 0, hn::Set(D(), plan.norm)};
   for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
     transform_rows<kStream>(plan, steps, x, scratch, y, false);
-    outer_product(plan, end, scratch, plan.inner, y);
+    mend(outer_product(plan, end, scratch, plan.inner, y), y, plan.n);
   }
   if constexpr (kStream) hwy::FlushStream();
 }
@@ -262,7 +279,9 @@ void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t b
   if (plan.signs_out != nullptr) wide.signs_out = out;
   const LaneSteps steps;
   const Pass<true, true, false, false> pass{wide, steps, plan.n, hn::Set(D(), plan.norm)};
-  for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0);
+  V bad = hn::Zero(D());
+  for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0, bad);
+  mend(bad, y, blocks * plan.n);
 }
 
 /// m > 1, inner < lanes: a vector holds one value of as many blocks as there are lanes.
@@ -285,7 +304,7 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
         work[i * lanes + k] = plan.signs_in != nullptr ? v * plan.signs_in[i] : v;
       }
     for (std::size_t h = lanes; h < plan.inner * lanes; h *= 2) pass(1, work, work, 0, n * lanes, h);
-    outer_product(plain, end, work, plan.inner * lanes, result);
+    mend(outer_product(plain, end, work, plan.inner * lanes, result), result, n * lanes);
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t k = 0; k < present; ++k) {
         const float v = result[i * lanes + k];
