@@ -31,6 +31,8 @@ def source(results):
     """What the tensors are, for titles."""
     ds, tensors = results.dataset, str(results.params["tensors"])
     count, sequences = ds.sizes["tensor"], ds.sizes["sequence"]
+    if tensors == "minilm":
+        return f"weights of MiniLM (float32): {count} operands"
     if tensors == "sample":
         return "offline sample: 36 weights of MiniLM, 9 activations and gradients of SmolLM2-135M"
     what = tensors.removeprefix("model:").rsplit("/", 1)[-1].replace("smollm2-135m", "SmolLM2-135M")
@@ -298,4 +300,6 @@ def kl_perplexities(panel, results, shifts):
     table.auto_set_font_size(False)
     table.set_fontsize(7)
     table.scale(0.85, 1.15)
+    for cell in table.get_celld().values():
+        cell.set_linewidth(0.4)
     panel.set_title("our perplexity", fontsize=8)
