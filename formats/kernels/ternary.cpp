@@ -1,5 +1,5 @@
-// Vector kernels of ternary blocks. Their means are sums in double in the order of the values: four blocks are summed
-// side by side, one a lane, after a transposition of four times four values at a time.
+// Vector kernels of ternary blocks. Their means are sums in double in the order of the values: as many blocks as a
+// vector has doubles are summed side by side, one a lane, from a transposed copy in the first cache.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "formats/kernels/ternary.cpp"
 #include <hwy/foreach_target.h>
@@ -52,31 +52,52 @@ struct TernaryNearest : TernaryThreshold {
 };
 
 #if LOWBIT_FOUR_DOUBLES
+/// Blocks that are measured side by side: the doubles of a vector.
+constexpr std::size_t kAbreast = HWY_MAX_BYTES / sizeof(double);
 using F4 = hn::FixedTag<float, 4>;
-using I4 = hn::RebindToSigned<F4>;
-using D4 = hn::Rebind<double, F4>;
+using Fs = hn::FixedTag<float, kAbreast>;
+using Is = hn::RebindToSigned<Fs>;
+using Ds = hn::Rebind<double, Fs>;
 
-/// to[4 * i + b] = value i of block b.
-HWY_INLINE void transpose_four(const float* HWY_RESTRICT x, std::size_t group, float* HWY_RESTRICT to) {
+/// Magnitudes of four times four values: vector r of the result holds value r of four blocks.
+struct Sixteen {
+  hn::Vec<F4> r0, r1, r2, r3;
+};
+HWY_INLINE Sixteen transpose(const float* HWY_RESTRICT x, std::size_t group) {
   const F4 d;
-  for (std::size_t i = 0; i < group; i += 4, to += 16) {
-    const auto a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + group + i);
-    const auto c = hn::LoadU(d, x + 2 * group + i), e = hn::LoadU(d, x + 3 * group + i);
-    const auto ab = hn::InterleaveLower(d, a, b), ce = hn::InterleaveLower(d, c, e);
-    const auto ab2 = hn::InterleaveUpper(d, a, b), ce2 = hn::InterleaveUpper(d, c, e);
-    hn::StoreU(hn::ConcatLowerLower(d, ce, ab), d, to);
-    hn::StoreU(hn::ConcatUpperUpper(d, ce, ab), d, to + 4);
-    hn::StoreU(hn::ConcatLowerLower(d, ce2, ab2), d, to + 8);
-    hn::StoreU(hn::ConcatUpperUpper(d, ce2, ab2), d, to + 12);
+  const auto a = hn::Abs(hn::LoadU(d, x)), b = hn::Abs(hn::LoadU(d, x + group));
+  const auto c = hn::Abs(hn::LoadU(d, x + 2 * group)), e = hn::Abs(hn::LoadU(d, x + 3 * group));
+  const auto ab = hn::InterleaveLower(d, a, b), ce = hn::InterleaveLower(d, c, e);
+  const auto ab2 = hn::InterleaveUpper(d, a, b), ce2 = hn::InterleaveUpper(d, c, e);
+  return {hn::ConcatLowerLower(d, ce, ab), hn::ConcatUpperUpper(d, ce, ab), hn::ConcatLowerLower(d, ce2, ab2),
+          hn::ConcatUpperUpper(d, ce2, ab2)};
+}
+
+/// to[kAbreast * i + b] = magnitude of value i of block b. Whole vectors are stored: loads of a vector that was stored
+/// in halves would wait.
+template <class Tag>
+HWY_INLINE void transpose_abreast(const Tag d, const float* HWY_RESTRICT x, std::size_t group, float* HWY_RESTRICT to) {
+  for (std::size_t i = 0; i < group; i += 4, to += 4 * kAbreast) {
+    const Sixteen low = transpose(x + i, group);
+    if constexpr (kAbreast == 4) {
+      hn::Store(low.r0, d, to), hn::Store(low.r1, d, to + kAbreast);
+      hn::Store(low.r2, d, to + 2 * kAbreast), hn::Store(low.r3, d, to + 3 * kAbreast);
+    } else {
+      const Sixteen high = transpose(x + 4 * group + i, group);
+      hn::Store(hn::Combine(d, high.r0, low.r0), d, to);
+      hn::Store(hn::Combine(d, high.r1, low.r1), d, to + kAbreast);
+      hn::Store(hn::Combine(d, high.r2, low.r2), d, to + 2 * kAbreast);
+      hn::Store(hn::Combine(d, high.r3, low.r3), d, to + 3 * kAbreast);
+    }
   }
 }
 
 /// v > 0 as a float below it or equal; with `odd` an inexact one has an odd last bit, so that rounding it again to
 /// fewer bits equals rounding v.
-HWY_INLINE hn::Vec<F4> below(hn::Vec<D4> v, bool odd) {
-  const F4 f;
-  const I4 i;
-  const D4 d;
+HWY_INLINE hn::Vec<Fs> below(hn::Vec<Ds> v, bool odd) {
+  const Fs f;
+  const Is i;
+  const Ds d;
   const auto nearest = hn::DemoteTo(f, v);
   const auto difference = hn::DemoteTo(f, hn::Sub(hn::PromoteTo(d, nearest), v));
   const auto above = hn::VecFromMask(i, hn::RebindMask(i, hn::Gt(difference, hn::Zero(f))));
@@ -86,18 +107,18 @@ HWY_INLINE hn::Vec<F4> below(hn::Vec<D4> v, bool odd) {
   return hn::BitCast(f, bits);
 }
 
-/// Unrounded scales, thresholds and largest magnitudes of four blocks.
-HWY_INLINE void measure_four(const BlockPlan& plan, const float* x, Strip& s, std::size_t b) {
-  const F4 f;
-  const I4 i4;
-  const D4 d;
+/// Unrounded scales, thresholds and largest magnitudes of kAbreast blocks.
+HWY_INLINE void measure_abreast(const BlockPlan& plan, const float* x, Strip& s, std::size_t b) {
+  const Fs f;
+  const Is i4;
+  const Ds d;
   const std::size_t group = plan.group;
-  HWY_ALIGN float t[4 * kMaxBlock];
-  transpose_four(x, group, t);
+  HWY_ALIGN float t[kAbreast * kMaxBlock];
+  transpose_abreast(f, x, group, t);
   auto sum = hn::Zero(d);
   auto largest = hn::Zero(i4);
   for (std::size_t i = 0; i < group; ++i) {
-    const auto v = hn::Abs(hn::LoadU(f, t + 4 * i));
+    const auto v = hn::Load(f, t + kAbreast * i);
     largest = hn::Max(largest, hn::BitCast(i4, v));
     sum = hn::Add(sum, hn::PromoteTo(d, v));
   }
@@ -107,7 +128,7 @@ HWY_INLINE void measure_four(const BlockPlan& plan, const float* x, Strip& s, st
     const auto threshold = hn::Mul(hn::Set(d, 0.7), scale);
     auto count = hn::Zero(d), above = hn::Zero(d);
     for (std::size_t i = 0; i < group; ++i) {
-      const auto v = hn::PromoteTo(d, hn::Abs(hn::LoadU(f, t + 4 * i)));
+      const auto v = hn::PromoteTo(d, hn::Load(f, t + kAbreast * i));
       const auto larger = hn::Gt(v, threshold);
       above = hn::Add(above, hn::IfThenElseZero(larger, v));
       count = hn::Add(count, hn::IfThenElseZero(larger, hn::Set(d, 1.0)));
@@ -135,13 +156,13 @@ HWY_INLINE void finish(const BlockPlan& plan, const ScaleRounder round, std::siz
   }
 }
 
-/// Blocks of a strip, at most kStripBlocks, into the sink; the last ones that are no four go to unusual(block), as do
-/// those with flags to that effect.
+/// Blocks of a strip, at most kStripBlocks, into the sink; the last ones, fewer than kAbreast, go to unusual(block), as
+/// do those with flags to that effect.
 template <class Quantizer, class Sink, class Unusual>
 HWY_INLINE void ternary_strip(const Quantizer q, const BlockPlan& plan, const float* x, Sink sink, std::size_t blocks,
                               Strip& s, const Unusual& unusual) {
-  const std::size_t group = plan.group, whole = blocks / 4 * 4;
-  for (std::size_t b = 0; b < whole; b += 4) measure_four(plan, x + b * group, s, b);
+  const std::size_t group = plan.group, whole = blocks / kAbreast * kAbreast;
+  for (std::size_t b = 0; b < whole; b += kAbreast) measure_abreast(plan, x + b * group, s, b);
   finish(plan, q.round, blocks, s);
   for (std::size_t b = whole; b < blocks; ++b) s.flags[b] = kUnusual;
   for (std::size_t b = 0; b < blocks; ++b) {
@@ -164,7 +185,7 @@ HWY_INLINE void with_ternary(const BlockPlan& plan, const Use& use) {
 
 /// Blocks of a strip: the transposed copies stay in the first cache.
 HWY_INLINE std::size_t ternary_blocks(std::size_t group) {
-  return std::max<std::size_t>(4, std::min<std::size_t>(128, 2048 / group / 4 * 4));
+  return std::max(kAbreast, std::min<std::size_t>(128, 2048 / group / kAbreast * kAbreast));
 }
 #endif
 
@@ -191,7 +212,7 @@ void EncodeTernary(const BlockPlan& plan, const float* x, std::size_t blocks, st
 #if LOWBIT_FOUR_DOUBLES
   const std::size_t group = plan.group, strip = ternary_blocks(group);
   with_ternary(plan, [&](const auto q) HWY_ATTR {
-    HWY_ALIGN std::uint8_t buffer[4 * kMaxBlock + 2048];
+    HWY_ALIGN std::uint8_t buffer[kAbreast * kMaxBlock + 2048];
     Strip s = {};
     StripCodes c;
     for (std::size_t first = 0; first < blocks; first += strip, out = out.from(strip, strip * group)) {
