@@ -161,7 +161,15 @@ void run_columns(const Quantizer q, const BlockPlan& plan, const ColumnGroups& g
 }
 
 void QuantizeColumns(const BlockPlan& plan, const ColumnGroups& g, const float* x, float* y) {
-  with_quantizer(plan, [&](const auto q) HWY_ATTR { run_columns(q, plan, g, x, ValueSink<false>{y}, SplitParts{}); });
+  with_quantizer(plan, [&](const auto q) HWY_ATTR {
+    if constexpr (!decltype(q)::kAwayFromZero) {
+      if (plan.stream && g.columns % hn::Lanes(D()) == 0) {
+        run_columns(q, plan, g, x, ValueSink<true>{y}, SplitParts{});
+        return hwy::FlushStream();
+      }
+    }
+    run_columns(q, plan, g, x, ValueSink<false>{y}, SplitParts{});
+  });
 }
 void EncodeColumns(const BlockPlan& plan, const ColumnGroups& g, const float* x, SplitParts out) {
   with_quantizer(plan, [&](const auto q) HWY_ATTR { run_columns(q, plan, g, x, CodeSink{out.codes}, out); });

@@ -108,6 +108,7 @@ bool fake_quantize(const Format& format, const Layout& layout, const float* x, f
   if (!plan_for(format, layout, x, context, plan, tensor_scale)) return false;
   if (groups.rows == 0) {
     if (plan.scaler == Scaler::ternary) return false;
+    plan.stream = x != y && layout.size() * sizeof(float) >= kStreamBytes && aligned(y) && columns.inner % 16 == 0;
     quantize_column_tensor(plan, columns, x, y, context);
     return true;
   }

@@ -114,8 +114,24 @@ TEST_CASE("kernels equal the reference on casts around the largest value", "[ker
 
 TEST_CASE("outputs that are stored past the caches have the same bits", "[kernels]") {
   on_every_target([] {
-    for (const char* name : {"mxfp4:rule=ceil", "nvfp4", "e4m3:tensor", "bf16"})
-      check_twin(name, Layout::vector((std::size_t{2} << 20) + 64), 5, true);
+    const auto check = [](const char* name, const Layout& layout) {
+      const Format format = parse_format(name);
+      const std::size_t n = layout.size();
+      const std::vector<float> x = twin_values(n, 5, true, is_wide(name));
+      std::vector<float> expected(n), room(n + 17, -7.0f);
+      float* y = room.data();  // aligned, as such stores must be
+      while (reinterpret_cast<std::uintptr_t>(y) % 64 != 0) ++y;
+      fake_quantize_ref(format, layout, x.data(), expected.data());
+      REQUIRE(kernels::fake_quantize(format, layout, x.data(), y, {}));
+      INFO(name << " on " << kernels::target());
+      CHECK(first_difference(expected.data(), y, n) == n);
+      CHECK(room.back() == -7.0f);
+    };
+    const std::size_t n = (std::size_t{2} << 20) + 64;  // 8 MiB and a little
+    for (const char* name : {"mxfp4:rule=ceil", "nvfp4", "e4m3:tensor", "bf16", "int8:g48"})
+      check(name, Layout::vector(n));
+    check("int4:channel:asym", Layout::matrix(n / 4096, 4096));
+    check("mxfp4", Layout({n / 2048, 2048}, 0));
   });
 }
 
