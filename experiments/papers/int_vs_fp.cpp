@@ -2,6 +2,7 @@
 // block formats by the crest factor of the data. One experiment per file in int_vs_fp/:
 //   fig3, fig3_measured            theory, and the same crossovers measured in three ways
 //   fig4, fig4_layers, table2      real tensors: QSNR and crest factors, pooled and by tensor type and layer
+//   fig4_weights                   the same on float32 weights
 //   kl                             direct-cast inference of a small model: KL divergence and perplexity (Tables 3, 12-15)
 //   gaussian, gaussian_crest       statistics of i.i.d. Gaussian data; scale_rules: what the rounding of scales costs
 //   families, granularity          families of random tensors, fine and coarse groups, random Hadamard rotations

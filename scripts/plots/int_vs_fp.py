@@ -121,6 +121,7 @@ FIGURES = {
     "fig3_measured": fig3_measured,
     "fig4": tensors.fig4,
     "fig4_layers": tensors.fig4_layers,
+    "fig4_weights": tensors.fig4,
     "table2": tensors.table2,
     "kl": tensors.kl,
     "gaussian": synthetic.gaussian,

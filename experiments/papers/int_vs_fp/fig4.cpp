@@ -130,20 +130,42 @@ std::vector<Row> fig4_rows(const Results& results) {
   return with_notes(std::move(rows), selection, references("fig4"));
 }
 
+/// QSNR and crest factors of the pairs on the tensors that `experiment` sweeps.
+Experiment measured(Experiment experiment) {
+  return experiment
+      .dim("pair", texts({"mx8", "mx6", "mx4", "nv4"}), "", "integer and float format of one width and scale")
+      .output("int_qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor, integer format", {"pair"})
+      .output("fp_qsnr", "dB", "the same for the float format", {"pair"})
+      .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks of the pair's size", {"pair"})
+      .point(compute_fig4);
+}
+
 Experiment fig4() {
-  return with_references(
-      on_tensors(Experiment{"int_vs_fp/fig4"}, 4)
-          .paper(kPaper, "Fig. 4", "QSNR of the pairs on real tensors against their crest factor")
-          .dim("pair", texts({"mx8", "mx6", "mx4", "nv4"}), "", "integer and float format of one width and scale")
-          .output("int_qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor, integer format", {"pair"})
-          .output("fp_qsnr", "dB", "the same for the float format", {"pair"})
-          .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks of the pair's size", {"pair"})
-          .full("sequences=8")
-          .cost(60)
-          .point(compute_fig4)
-          .rows(fig4_rows));
+  return with_references(measured(on_tensors(Experiment{"int_vs_fp/fig4"}, 4))
+                             .paper(kPaper, "Fig. 4", "QSNR of the pairs on real tensors against their crest factor")
+                             .full("sequences=8")
+                             .cost(40)
+                             .rows(fig4_rows));
 }
 LOWBIT_REGISTER(fig4);
+
+/// The weights alone, of a model whose weights were never on a 4-bit grid.
+std::vector<Row> fig4_weights_rows(const Results& results) {
+  const Pool pool(results);
+  std::vector<Row> rows;
+  add_published_rows({pool}, rows);
+  rows.push_back(exact_row("tensors[role=W]", static_cast<double>(pool.count(Role::W))));
+  return with_notes(std::move(rows), Selection::of(results.params()), {});
+}
+
+Experiment fig4_weights() {
+  return with_references(measured(on_tensors(Experiment{"int_vs_fp/fig4_weights"}, 1, kWeightSample))
+                             .paper(kPaper, "Fig. 4 (weights)", "QSNR of the pairs on float32 weights")
+                             .quick("blockings=forward")
+                             .cost(1)
+                             .rows(fig4_weights_rows));
+}
+LOWBIT_REGISTER(fig4_weights);
 
 /// Layer and module of "model.layers.3.mlp.up_proj.x^T"; -1 and "" for other names.
 std::pair<int, std::string> place_of(const std::string& name) {
@@ -198,17 +220,11 @@ std::vector<Row> fig4_layers_rows(const Results& results) {
 }
 
 Experiment fig4_layers() {
-  return with_references(
-      on_tensors(Experiment{"int_vs_fp/fig4_layers"}, 1)
-          .paper(kPaper, "Fig. 4 (by layer)", "QSNR and crest factors by tensor type and by layer")
-          .dim("pair", texts({"mx8", "mx6", "mx4", "nv4"}), "", "integer and float format of one width and scale")
-          .output("int_qsnr", "dB", "10 log10(sum x^2 / sum (x - xq)^2) over the tensor, integer format", {"pair"})
-          .output("fp_qsnr", "dB", "the same for the float format", {"pair"})
-          .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks of the pair's size", {"pair"})
-          .full("sequences=8")
-          .cost(20)
-          .point(compute_fig4)
-          .rows(fig4_layers_rows));
+  return with_references(measured(on_tensors(Experiment{"int_vs_fp/fig4_layers"}, 1))
+                             .paper(kPaper, "Fig. 4 (by layer)", "QSNR and crest factors by tensor type and by layer")
+                             .full("sequences=8")
+                             .cost(12)
+                             .rows(fig4_layers_rows));
 }
 LOWBIT_REGISTER(fig4_layers);
 

@@ -21,9 +21,11 @@ namespace fs = std::filesystem;
 constexpr const char* kDefaultModel = "smollm2-135m";
 
 /// The samples lie in the source tree that the program was built from.
-std::vector<std::string> sample_paths() {
+std::vector<std::string> sample_paths(const std::string& tensors) {
   const std::string folder = std::string(LOWBIT_SOURCE_DIR) + "/results/reference/";
-  return {folder + "minilm_l6_v2_sample.safetensors", folder + "smollm2_135m_sample.h5"};
+  std::vector<std::string> paths{folder + "minilm_l6_v2_sample.safetensors"};
+  if (tensors == kSample) paths.push_back(folder + "smollm2_135m_sample.h5");
+  return paths;
 }
 
 std::string canonical_tensors(const std::string& text) {
@@ -58,12 +60,13 @@ std::optional<Role> role_of(const std::string& name, const Selection& selection)
 std::vector<StoredTensor> stored_tensors(const Selection& selection) {
   if (!selection.is_sample()) return open_tensors(selection.tensors);
   static std::mutex mutex;
-  static std::vector<StoredTensor> samples;
+  static std::map<std::string, std::vector<StoredTensor>> samples;
   const std::lock_guard lock(mutex);
-  if (samples.empty())
-    for (const auto& path : sample_paths())
-      for (auto& tensor : open_tensors(path)) samples.push_back(std::move(tensor));
-  return samples;
+  auto& sample = samples[selection.tensors];
+  if (sample.empty())
+    for (const auto& path : sample_paths(selection.tensors))
+      for (auto& tensor : open_tensors(path)) sample.push_back(std::move(tensor));
+  return sample;
 }
 
 std::vector<StoredTensor> usable_tensors(const Selection& selection) {
@@ -189,14 +192,15 @@ std::optional<OperandMatrix> TensorSource::load(const Operand& operand, std::siz
   return arrange(x.data() + sequence * rows * columns, 1, rows, columns, transposed);
 }
 
-Experiment with_tensor_axes(Experiment experiment, std::int64_t default_sequences) {
+Experiment with_tensor_axes(Experiment experiment, std::int64_t default_sequences, const char* default_tensors) {
   Domain tensors = input_path();
   tensors.canonical = canonical_tensors;
   return experiment
       .param(
-          "tensors", "auto",
+          "tensors", default_tensors,
           "file or folder of tensors (.safetensors, .npy, .h5); model:NAME or model:FOLDER: a model at work; sample: "
-          "the committed tensors; auto: the model smollm2-135m if it is there, else the sample",
+          "the committed tensors, minilm: of these the weights; auto: the model smollm2-135m if it is there, else the "
+          "sample",
           tensors)
       .param("weights", "*weight*|*kernel*", "globs of weights W, out x in, separated by |")
       .param("activations", "*.input|*.x|x.*|*activation*", "globs of activations X, tokens x channels")
@@ -242,13 +246,15 @@ const Operand& operand_of(const std::vector<Operand>& operands, const std::strin
 }
 
 std::string sample_missing(const Params& params) {
-  if (params.text("tensors") != kSample) return "";
-  for (const auto& path : sample_paths())
+  const std::string& tensors = params.text("tensors");
+  if (tensors != kSample && tensors != kWeightSample) return "";
+  for (const auto& path : sample_paths(tensors))
     if (!fs::exists(path)) return fmt::format("the sample '{}' is not there; --tensors FILE takes other tensors", path);
   return "";
 }
 
 std::string describe(const Selection& selection) {
+  if (selection.tensors == kWeightSample) return "ours: 64 rows of each of MiniLM's 36 float32 weights";
   if (selection.is_sample())
     return "ours: the committed samples, 64 rows of each of MiniLM's 36 weights and nine activations and gradients of "
            "SmolLM2-135M";

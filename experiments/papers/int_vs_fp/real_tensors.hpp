@@ -32,12 +32,13 @@ struct Operand {
 };
 
 /// Declares the parameters that choose the tensors and the windows, and the axes tensor and sequence.
-Experiment with_tensor_axes(Experiment experiment, std::int64_t default_sequences);
+Experiment with_tensor_axes(Experiment experiment, std::int64_t default_sequences, const char* default_tensors);
 
-/// Values of --tensors beside paths of files: "sample" (rows of MiniLM's weights, tensors of SmolLM2 at work) and
-/// "model:NAME" (every linear layer of a model but lm_head, over windows of a text). "auto" is the model where
-/// scripts/get-model has put it, else the sample.
+/// Values of --tensors beside paths of files: "minilm" (rows of MiniLM's float32 weights), "sample" (the same and
+/// tensors of SmolLM2 at work) and "model:NAME" (every linear layer of a model but lm_head, over windows of a text).
+/// "auto" is the model where scripts/get-model has put it, else the sample.
 inline constexpr const char* kSample = "sample";
+inline constexpr const char* kWeightSample = "minilm";
 inline constexpr const char* kModelPrefix = "model:";
 
 /// The values of the parameters, from Params or a Point.
@@ -51,7 +52,7 @@ struct Selection {
             source.text("gradients"), source.text("leave_out"),    source.text("blockings"),
             source.text("tokens"),    source.integer("sequences"), source.integer("context")};
   }
-  bool is_sample() const { return tensors == kSample; }
+  bool is_sample() const { return tensors == kSample || tensors == kWeightSample; }
   bool is_model() const { return tensors.starts_with(kModelPrefix); }
 };
 

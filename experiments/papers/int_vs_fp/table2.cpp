@@ -91,7 +91,7 @@ Experiment table2() {
           .dim("group", texts({"channel", "32", "16"}), "", "values per block; channel: the whole axis")
           .output("kappa", "1", "crest factor max|x| / rms(x), mean over blocks", {"group"})
           .full("sequences=8")
-          .cost(30)
+          .cost(25)
           .point(compute_table2)
           .rows(table2_rows));
 }

@@ -5,7 +5,6 @@
 
 #include "experiments/papers/int_vs_fp/tensor_run.hpp"
 #include "sim/metric/crest_factor.hpp"
-#include "sim/model/math.hpp"
 
 namespace lowbit::int_vs_fp {
 namespace {
@@ -39,8 +38,8 @@ bool is_expectation(const std::string& quantity) {
 
 }  // namespace
 
-Experiment on_tensors(Experiment experiment, std::int64_t default_sequences) {
-  return with_tensor_axes(std::move(experiment), default_sequences)
+Experiment on_tensors(Experiment experiment, std::int64_t default_sequences, const char* default_tensors) {
+  return with_tensor_axes(std::move(experiment), default_sequences, default_tensors)
       .axis("transform", texts({"id", "rhad"}), "",
             "rhad: random signs and Hadamard of order 32 along the blocked axis")
       .draws_vary_with({"tensor", "sequence"})
@@ -56,30 +55,19 @@ const Operand& operand_at(const Point& p) {
 }
 
 double measured_qsnr(const Format& format, const OperandMatrix& values) {
-  std::vector<float> error(values.x.size());
-  fake_quantize(format, values.layout(), values.x.data(), error.data());
-  for (std::size_t i = 0; i < error.size(); ++i) error[i] -= values.x[i];
-  const double signal = model::dot(values.x.data(), values.x.data(), values.x.size());
-  const double noise = model::dot(error.data(), error.data(), error.size());
-  return noise > 0 && signal > 0 ? 10 * std::log10(signal / noise) : std::nan("");
+  const double qsnr = tensor_qsnr(format, values.layout(), values.x);
+  return std::isfinite(qsnr) ? qsnr : std::nan("");
 }
 
 double mean_crest_factor(const OperandMatrix& values, long group) {
-  const std::size_t step = group == kChannelGroup ? values.columns : static_cast<std::size_t>(group);
-  double sum = 0, count = 0;
+  const std::size_t size = group == kChannelGroup ? values.columns : static_cast<std::size_t>(group);
+  CrestMean mean;
+  RowParts parts;
   for (std::size_t row = 0; row < values.rows; ++row) {
-    const float* x = values.x.data() + row * values.columns;
-    for (std::size_t first = 0; first < values.columns; first += step) {
-      const std::size_t n = std::min(step, values.columns - first);
-      const double power = model::dot(x + first, x + first, n);
-      if (power == 0) continue;
-      float most = 0;
-      for (std::size_t i = first; i < first + n; ++i) most = std::max(most, std::fabs(x[i]));
-      sum += static_cast<double>(most) / std::sqrt(power / static_cast<double>(n));
-      ++count;
-    }
+    parts.make(values.x.data() + row * values.columns, values.columns);
+    for_each_block(parts, 0, values.columns, size, [&](const BlockPower& block) { mean.add(block); });
   }
-  return sum / count;
+  return mean.result().mean;
 }
 
 std::vector<Row> with_notes(std::vector<Row> rows, const Selection& selection,

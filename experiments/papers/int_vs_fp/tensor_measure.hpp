@@ -12,7 +12,7 @@ namespace lowbit::int_vs_fp {
 /// Axes tensor, sequence and transform (id; rhad: random signs and Hadamard of order 32 along the blocks, fresh for
 /// each operand and sequence; the paper rotates every tensor with 32 x 32, NV formats too), the shared state "values"
 /// (std::optional<OperandMatrix>, rotated) and the output role.
-Experiment on_tensors(Experiment experiment, std::int64_t default_sequences);
+Experiment on_tensors(Experiment experiment, std::int64_t default_sequences, const char* default_tensors = "auto");
 
 /// The operand of a point of such an experiment.
 const Operand& operand_at(const Point& point);
