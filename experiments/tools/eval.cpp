@@ -15,6 +15,7 @@
 #include "sim/metric/quantiles.hpp"
 #include "sim/model/compare.hpp"
 #include "sim/model/tokens.hpp"
+#include "sim/weights/saved_model.hpp"
 
 namespace lowbit {
 namespace {
@@ -31,6 +32,7 @@ CommandLine declare() {
   line.value("windows", "N", "evaluate the first N windows only; 0: all", "0");
   line.value("save-maxima", "PATH", "write the largest magnitude of each quantised site as JSON, for ts=static");
   line.flag("force", "replace an existing file of --save-maxima");
+  line.flag("allow-calibration-text", "evaluate a model of lowbit quantize on the text that it was calibrated on");
   declare_output(line);
   return line;
 }
@@ -83,6 +85,16 @@ model::WindowComparisons evaluate(const model::Model& m, const model::Hooks& hoo
   return all;
 }
 
+// A text that holds the first calibration tokens of a model of lowbit quantize is the calibration text.
+void check_text(const CommandLine& line, const std::vector<std::int32_t>& begins,
+                std::span<const std::span<const std::int32_t>> windows) {
+  if (begins.empty() || line.given("allow-calibration-text")) return;
+  const auto *first = windows.front().data(), *end = windows.back().data() + windows.back().size();
+  if (std::search(first, end, begins.begin(), begins.end()) != end)
+    throw_error(ExitCode::usage,
+                "the text holds the tokens that the model was calibrated on; --allow-calibration-text evaluates it anyway");
+}
+
 int run(const Words& words) {
   CommandLine line = declare();
   if (!line.parse(words)) return 0;
@@ -101,6 +113,11 @@ int run(const Words& words) {
   const model::Model m = model::Model::load(folder, threads);
 
   model::Hooks hooks(m);
+  const bool saved = weights::is_saved(folder);
+  if (saved && options.any())
+    throw_error(ExitCode::usage, "'{}' says in lowbit.json how it is quantised; no other formats are accepted", folder);
+  const weights::SavedSummary made = saved ? weights::attach_saved(hooks, folder) : weights::SavedSummary{};
+  check_text(line, made.calibration_begins, windows);
   model::Maxima maxima;
   const model::SiteSummary summary = attach(hooks, options, threads, line.given("save-maxima") ? &maxima : nullptr);
   for (const std::string& warning : summary.warnings) fmt::print(stderr, "lowbit eval: {}\n", warning);
@@ -110,8 +127,8 @@ int run(const Words& words) {
   Record record{{"model", line.text("model")}};
   put(record, "perplexity", model::perplexity(result, &TokenComparison::loss));
   if (options.any()) put_divergence(record, result);
-  record["bits_weight"] = summary.bits_weight;
-  record["bits_activation"] = summary.bits_activation;
+  record["bits_weight"] = saved ? made.bits_weight : summary.bits_weight;
+  record["bits_activation"] = saved ? made.bits_activation : summary.bits_activation;
   record["bits_kv"] = summary.bits_kv;
   record["tokens"] = windows.size() * context;
   record["tokens_scored"] = windows.size() * (context - 1);
