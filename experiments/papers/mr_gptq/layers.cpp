@@ -272,7 +272,7 @@ Experiment layers() {
       .output("kurtosis", "1", "excess kurtosis of a row, median over rows")
       .output("kurtosis_rotated", "1", "the same after Hadamard blocks of 32")
       .quick("context=32 rows=4")
-      .cost(60)
+      .cost(25)
       .unavailable_when(cannot_run)
       .point(compute)
       .rows(rows_of);
