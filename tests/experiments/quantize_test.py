@@ -111,10 +111,9 @@ def test_a_folder_evaluates_as_the_formats_in_memory(texts, transform):
     assert done.returncode == 0, done.stderr
     saved = perplexity("--model", out, "--tokens", texts / "evaluation.npy")
     memory = perplexity("--model", MODEL, "--tokens", texts / "evaluation.npy", "--weights", "nvfp4:g8", "--activations", "nvfp4:g8", "--transform", transform)
-    if transform == "id":
-        assert saved["perplexity"] == memory["perplexity"]
-    else:
-        assert saved["perplexity"] == pytest.approx(memory["perplexity"], rel=1e-4)
+    # without a rotation the logits are equal bits (held in tests/sim/weights); a comparison with the model as it is sums
+    # its losses in another order than a run alone, which shows in the ninth digit
+    assert saved["perplexity"] == pytest.approx(memory["perplexity"], rel=1e-8 if transform == "id" else 1e-4)
     assert json.loads((out / "lowbit.json").read_text())["transform"] == transform
 
 
