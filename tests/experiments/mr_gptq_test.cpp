@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -38,10 +39,20 @@ Record point(const std::string& figure, const Coordinates& at) {
   return evaluate(*find_experiment("mr_gptq/" + figure), at, 1);
 }
 
+/// Is the row listed with the reason why it lies outside?
+bool known_outside(const std::string& figure, const std::string& quantity) {
+  std::ifstream list(LOWBIT_SOURCE_DIR "/results/reference/known_outside.tsv");
+  REQUIRE(list);
+  for (std::string line; std::getline(list, line);)
+    if (line.starts_with("mr_gptq/" + figure + "\t" + quantity + "\t")) return true;
+  return false;
+}
+
+/// Within the band, or outside and listed: a row that leaves the list or joins it fails.
 void within_band(const std::string& figure, const std::string& quantity, double ours) {
   const Reference reference = references_of(figure).at(quantity);
   INFO(quantity << ": " << ours << ", band " << reference.band->low << " to " << reference.band->high);
-  CHECK(reference.band->contains(ours));
+  CHECK(reference.band->contains(ours) != known_outside(figure, quantity));
 }
 
 }  // namespace
