@@ -6,11 +6,13 @@ Written by `scripts/bench -o DIR` ({cpu}, kernels for {kernel}, Highway {highway
 same second on the same memory; absolute figures hold for that machine and hour alone.
 
 - A **limit** is the fastest of all variants tried for a traffic pattern that do nothing but move the memory: plain and streaming
-  stores, seven prefetch distances, prefetching for writing, libc, halves or pieces of 1 MiB for the threads. In place is a
+  stores, five prefetch distances, prefetching for writing, libc, halves or pieces of 1 MiB for the threads. In place is a
   multiplication by 1.
 - Case and limit alternate, pair by pair; the ratio (limit time / case time) is the median over at least {pairs} pairs, its quartiles stand
   beside it. Pairs whose limit strays by more than 15 % from the median limit, or during which other processes used more than a quarter
   of a processor, are dropped and counted.
+- "load" is what other processes used of the processors during a row. Where no pair was free of them, the pairs with a steady limit
+  count all the same and the row is marked "disturbed": it shows that the case runs, and no verdict is given.
 - Values: N(0, 1), float32, {memory}, on pages of 2 MiB unless "plain" says otherwise. L2: in and out together half of the L2 of each
   core. Speeds in 10^9 values a second.
 - "two passes" (second-level scales): a read, then a copy. "over steps": transform and quantiser one after the other in place of a limit.
@@ -25,14 +27,21 @@ def limits(result):
     return lines
 
 
+def verdict(row):
+    if row["met"] is None:
+        return ""
+    if row["foreign_cores"] > 0.25:
+        return f"{row['target']:.2f} disturbed"
+    return f"{row['target']:.2f} {'met' if row['met'] else '**missed**'}"
+
+
 def rows(result):
-    lines = ["## Cases", "", "| case | format | threads | memory | place | pages | Ge/s | limit | ratio (quartiles) | over memcpy | pairs (dropped) | target |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    lines = ["## Cases", "", "| case | format | threads | memory | place | pages | Ge/s | limit | ratio (quartiles) | over memcpy | pairs (dropped) | load | target |",
+             "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for r in result["rows"]:
         low, high = r["ratio_quartiles"]
-        target = "" if r["met"] is None else f"{r['target']:.2f} {'met' if r['met'] else '**missed**'}"
         lines.append(f"| {r['case']} | {r['format']} | {r['threads']} | {r['memory']} | {r['place']} | {r['pages']} | {r['ge_per_s']:.2f} | {r['limit_ge_per_s']:.2f} "
-                     f"| {r['ratio']:.2f} ({low:.2f} {high:.2f}) | {r['ratio_memcpy']:.2f} | {r['pairs']} ({r['dropped']}) | {target} |")
+                     f"| {r['ratio']:.2f} ({low:.2f} {high:.2f}) | {r['ratio_memcpy']:.2f} | {r['pairs']} ({r['dropped']}) | {r['foreign_cores']:.2f} | {verdict(r)} |")
     return lines
 
 
