@@ -24,6 +24,18 @@ def up_to_date(function, file, target):
     return all(picture.is_file() and picture.stat().st_mtime >= newest for picture in pictures)
 
 
+def not_run(results):
+    """An empty panel with the reason why the experiment was not run."""
+    import matplotlib.pyplot as plt
+
+    from plots import style
+
+    notes = [row["note"] for row in results.report if row["note"]]
+    figure, axes = plt.subplots(figsize=(7, 2.5))
+    style.empty_panel(axes, "not run: " + (notes[0] if notes else "what it needs is not there"))
+    return figure
+
+
 def draw(function, file, target):
     """Draws one result file into target.png, .svg and .pdf; equal results give equal bytes."""
     import matplotlib
@@ -33,7 +45,13 @@ def draw(function, file, target):
 
     import lowbit_results
 
-    figure = function(lowbit_results.open(file))
+    results = lowbit_results.open(file)
+    try:
+        figure = function(results)
+    except KeyError:  # a figure whose every number needs what is not there (a model): say so where the picture would stand
+        if any(row["ours"] is not None for row in results.report):
+            raise
+        figure = not_run(results)
     with matplotlib.rc_context({"svg.hashsalt": "lowbit", "pdf.fonttype": 42, "ps.fonttype": 42}):
         figure.savefig(target.with_suffix(".png"), dpi=300, metadata={"Software": None})
         figure.savefig(target.with_suffix(".svg"), metadata={"Date": None})
