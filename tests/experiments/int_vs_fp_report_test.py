@@ -1,39 +1,24 @@
 """int_vs_fp from the outside: the program runs, every reference has a row, verdicts are the expected ones."""
 
-import csv
 import os
 import pathlib
-import subprocess
 
 import h5py
-import lowbit_results
 import numpy as np
 import pytest
+from paper_program import REFERENCE, SOURCE, PaperProgram, tsv
 
-SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
-BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "int_vs_fp"
-REFERENCE = SOURCE / "results" / "reference"
-FIGURES = sorted(p.name.split(".")[1] for p in REFERENCE.glob("int_vs_fp.*.tsv"))
-# cheap at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
-FULL_SIZE = ["fig3", "hardware", "fig4", "table2", "algorithm1", "gaussian", "gaussian_crest", "scale_rules", "clipping"]
+program = PaperProgram("int_vs_fp")
+FIGURES = program.referenced_figures()
+# those with bands that run offline at full size
+FULL_SIZE = ["fig3", "fig3_measured", "families", "granularity", "hardware", "algorithm1", "gaussian", "gaussian_crest", "scale_rules", "clipping"]
 # every number of the quick run; LOWBIT_UPDATE_GOLDEN=1 rewrites it, the difference is read by a person
 GOLDEN = pathlib.Path(__file__).parent / "int_vs_fp.golden.tsv"
 
 
-def tsv(path):
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
 def run(folder, *arguments):
-    environment = os.environ | {"LOWBIT_MODELS": str(folder / "models")}  # nothing here depends on fetched models
-    done = subprocess.run([BINARY, *arguments, "-o", folder], capture_output=True, text=True, timeout=600, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def report(folder, figure):
-    return lowbit_results.open(folder / "int_vs_fp" / f"{figure}.h5").report
+    # nothing here depends on fetched models
+    return program.run(folder, *arguments, environment={"LOWBIT_MODELS": str(folder / "models")})
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +29,7 @@ def quick(tmp_path_factory):
 
 
 def test_every_figure_has_a_reference_table_and_a_plot():
-    registered = [line.split()[0] for line in subprocess.run([BINARY, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()]
-    assert sorted(registered) == FIGURES
+    assert program.figures() == FIGURES
     from plots import int_vs_fp
 
     assert sorted(int_vs_fp.FIGURES) == FIGURES
@@ -55,26 +39,25 @@ def test_every_figure_has_a_reference_table_and_a_plot():
 def test_quick_results_are_drawn(quick, figure):
     from plots import int_vs_fp, style
 
-    paths = style.save(int_vs_fp.FIGURES[figure](lowbit_results.open(quick / "int_vs_fp" / f"{figure}.h5")), quick / figure)
+    paths = style.save(int_vs_fp.FIGURES[figure](program.result(quick, figure)), quick / figure)
     assert [p.suffix for p in paths] == [".png", ".svg", ".pdf"] and all(p.stat().st_size > 5000 for p in paths)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_reference_has_a_row(quick, figure):
-    rows = {row["quantity"] for row in report(quick, figure)}
-    missing = [r["quantity"] for r in tsv(REFERENCE / f"int_vs_fp.{figure}.tsv") if r["quantity"] not in rows]
-    assert not missing
+    rows = {row["quantity"] for row in program.report(quick, figure)}
+    assert set(program.references(figure)) <= rows
 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_a_number_has_an_interval_or_is_exact(quick, figure):
-    for row in report(quick, figure):
+    for row in program.report(quick, figure):
         if row["ours"] is not None and not row["exact"]:
             assert row["interval"][0] <= row["interval"][1], row
 
 
 def test_quick_run_equals_its_golden(quick):
-    ours = [(figure, row["quantity"], row["ours"]) for figure in FIGURES for row in report(quick, figure) if row["ours"] is not None]
+    ours = [(figure, row["quantity"], row["ours"]) for figure in FIGURES for row in program.report(quick, figure) if row["ours"] is not None]
     if os.environ.get("LOWBIT_UPDATE_GOLDEN"):
         lines = ["# int_vs_fp --quick, seed 1: every number of the report; compared to 1e-9 relative (logarithms come from the C library)"]
         lines += ["figure\tquantity\tours"] + [f"{figure}\t{quantity}\t{value:.12g}" for figure, quantity, value in ours]
@@ -86,20 +69,15 @@ def test_quick_run_equals_its_golden(quick):
 
 
 def test_known_outside_names_rows_that_exist():
-    for row in tsv(REFERENCE / "known_outside.tsv"):
-        paper, figure = row["experiment"].split("/")
-        if paper == "int_vs_fp":
-            assert row["quantity"] in {r["quantity"] for r in tsv(REFERENCE / f"int_vs_fp.{figure}.tsv")}
-            assert len(row["reason"]) > 20
+    for figure, misses in program.known_outside().items():
+        assert set(misses) <= set(program.references(figure))
+        assert all(len(reason) > 20 for reason in misses.values())
 
 
 @pytest.mark.parametrize("figure", FULL_SIZE)
 def test_verdicts_are_the_expected_ones(tmp_path, figure):
     run(tmp_path, figure)
-    judged = {row["quantity"]: row["verdict"] for row in report(tmp_path, figure) if row["verdict"] in ("within", "outside")}
-    outside = {quantity for quantity, verdict in judged.items() if verdict == "outside"}
-    known = {r["quantity"] for r in tsv(REFERENCE / "known_outside.tsv") if r["experiment"] == f"int_vs_fp/{figure}"} & set(judged)
-    assert outside == known
+    program.check_verdicts(tmp_path, figure)
 
 
 def test_own_tensors_get_roles_by_name(tmp_path):
@@ -109,7 +87,7 @@ def test_own_tensors_get_roles_by_name(tmp_path):
         for name, shape in (("layer0.weight", (32, 64)), ("layer0.input", (96, 64)), ("layer0.grad_output", (96, 32)), ("embed.weight", (8, 64))):
             file[name] = generator.standard_normal(shape).astype(np.float32)
     run(tmp_path, "fig4", "--tensors", str(path))
-    data = lowbit_results.open(tmp_path / "int_vs_fp" / "fig4.h5").dataset
+    data = program.result(tmp_path, "fig4").dataset
     roles = {str(name): int(role) for name, role in zip(data["tensor"].values, data["role"].sel(transform="id", sequence=0).values)}
     assert roles == {"layer0.weight": 0, "layer0.weight^T": 3, "layer0.input": 1, "layer0.input^T": 4, "layer0.grad_output": 2, "layer0.grad_output^T": 5}
 

@@ -1,54 +1,27 @@
 """kvlinc from the outside: the program runs, every reference has a row, figures are drawn, own tensors and bad ones."""
 
-import csv
-import os
-import pathlib
-import subprocess
-
 import h5py
-import lowbit_results
 import numpy as np
 import pytest
+from paper_program import PaperProgram
 
-SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
-BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "kvlinc"
-REFERENCE = SOURCE / "results" / "reference"
-FIGURES = sorted(p.name.split(".")[1] for p in REFERENCE.glob("kvlinc.*.tsv"))
+program = PaperProgram("kvlinc")
+FIGURES = program.referenced_figures()
 OFFLINE = [f for f in FIGURES if f not in ("adapters", "layers", "perplexity")]  # those need the model's folder
-# cheap at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
-FULL_SIZE = ["keys", "values", "average_bits"]
-
-
-def tsv(path):
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-def call(*arguments, environment=None):
-    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=600, env=environment)
-
-
-def run(folder, *arguments, environment=None):
-    done = call(*arguments, "-o", folder, environment=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def report(folder, figure):
-    return lowbit_results.open(folder / "kvlinc" / f"{figure}.h5").report
+# the verdicts of these are checked here at full size; those of the others by scripts/reproduce --check
+FULL_SIZE = ["keys", "values", "average_bits", "baselines"]
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """The quick run of a machine without models."""
     folder = tmp_path_factory.mktemp("quick")
-    run(folder, "--quick", environment={**os.environ, "LOWBIT_MODELS": str(folder / "nothing")})
+    program.run(folder, "--quick", environment={"LOWBIT_MODELS": str(folder / "nothing")})
     return folder
 
 
 def test_every_figure_has_a_reference_table_and_a_plot():
-    registered = [line.split()[0] for line in call("--list").stdout.splitlines()]
-    assert sorted(registered) == FIGURES
+    assert program.figures() == FIGURES
     from plots import kvlinc
 
     assert sorted(kvlinc.FIGURES) == FIGURES
@@ -58,37 +31,32 @@ def test_every_figure_has_a_reference_table_and_a_plot():
 def test_quick_results_are_drawn(quick, figure):
     from plots import kvlinc, style
 
-    paths = style.save(kvlinc.FIGURES[figure](lowbit_results.open(quick / "kvlinc" / f"{figure}.h5")), quick / figure)
+    paths = style.save(kvlinc.FIGURES[figure](program.result(quick, figure)), quick / figure)
     assert [p.suffix for p in paths] == [".png", ".svg", ".pdf"] and all(p.stat().st_size > 5000 for p in paths)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_reference_has_a_row(quick, figure):
-    rows = {row["quantity"] for row in report(quick, figure)}
-    missing = [r["quantity"] for r in tsv(REFERENCE / f"kvlinc.{figure}.tsv") if r["quantity"] not in rows]
-    assert not missing
+    rows = {row["quantity"] for row in program.report(quick, figure)}
+    assert set(program.references(figure)) <= rows
 
 
 @pytest.mark.parametrize("figure", ("adapters", "layers", "perplexity"))
 def test_without_the_model_rows_are_not_run(quick, figure):
-    rows = report(quick, figure)
+    rows = program.report(quick, figure)
     assert rows and all(row["verdict"] == "not_run" and "get-model" in row["note"] for row in rows)
 
 
 @pytest.mark.parametrize("figure", FULL_SIZE)
 def test_verdicts_are_the_expected_ones(tmp_path, figure):
-    run(tmp_path, figure)
-    outside = {row["quantity"] for row in report(tmp_path, figure) if row["verdict"] == "outside"}
-    known = {r["quantity"] for r in tsv(REFERENCE / "known_outside.tsv") if r["experiment"] == f"kvlinc/{figure}"}
-    assert outside == known
+    program.run(tmp_path, figure)
+    program.check_verdicts(tmp_path, figure)
 
 
 def test_known_outside_names_rows_that_exist():
-    for row in tsv(REFERENCE / "known_outside.tsv"):
-        paper, figure = row["experiment"].split("/")
-        if paper == "kvlinc":
-            assert row["quantity"] in {r["quantity"] for r in tsv(REFERENCE / f"kvlinc.{figure}.tsv")}
-            assert len(row["reason"]) > 20
+    for figure, misses in program.known_outside().items():
+        assert set(misses) <= set(program.references(figure))
+        assert all(len(reason) > 20 for reason in misses.values())
 
 
 def captured(path, tokens=256, change=None):
@@ -106,8 +74,8 @@ def captured(path, tokens=256, change=None):
 
 def test_own_tensors(tmp_path):
     path = captured(tmp_path / "own.h5")
-    run(tmp_path, "keys", "--tensors", str(path), "--seeds", "1", "--length", "256")
-    data = lowbit_results.open(tmp_path / "kvlinc" / "keys.h5").dataset
+    program.run(tmp_path, "keys", "--tensors", str(path), "--seeds", "1", "--length", "256")
+    data = program.result(tmp_path, "keys").dataset
     assert [str(t) for t in data["tensor"].values] == ["seed-0", "layer-3.head-0", "layer-3.head-1"]
     with h5py.File(path) as file:
         k = file["model.layers.3.self_attn.k"][0, :, 32:].astype(np.float64)
@@ -158,7 +126,7 @@ def wrong_width(file):
 )
 def test_bad_tensors_end_in_one_line(tmp_path, change, words):
     path = captured(tmp_path / "bad.h5", change=change)
-    done = call("keys", "--tensors", str(path), "--seeds", "1", "--length", "256", "-o", tmp_path)
+    done = program.call("keys", "--tensors", str(path), "--seeds", "1", "--length", "256", "-o", tmp_path)
     assert done.returncode == 65
     assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
 
@@ -175,7 +143,7 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
     ],
 )
 def test_bad_settings_end_in_one_line(tmp_path, arguments, words):
-    done = call(*arguments, "-o", tmp_path)
+    done = program.call(*arguments, "-o", tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
 
@@ -183,8 +151,7 @@ def test_bad_settings_end_in_one_line(tmp_path, arguments, words):
 def test_threads_and_shards_do_not_change_results(tmp_path):
     arguments = ("baselines", "--seeds", "2", "--length", "256", "--bits", "2", "--tensors", "none", "--reproducible")
     for name, extra in (("one", ("--threads", "1")), ("two", ("--threads", "2"))):
-        run(tmp_path / name, *arguments, *extra)
-    files = [(tmp_path / name / "kvlinc" / "baselines.h5") for name in ("one", "two")]
-    a, b = (lowbit_results.open(f).dataset for f in files)
+        program.run(tmp_path / name, *arguments, *extra)
+    a, b = (program.result(tmp_path / name, "baselines").dataset for name in ("one", "two"))
     for output in ("k_rel_f", "v_rel_f", "o_err", "stored_bits"):
         assert (a[output].values == b[output].values).all()

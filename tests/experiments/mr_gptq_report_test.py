@@ -1,24 +1,16 @@
 """The quick runs of mr_gptq: every figure runs and is drawn, rows are complete, threads do not matter, misses are known."""
-import csv
-import os
-import pathlib
-import subprocess
-
 import numpy as np
 import pytest
+from paper_program import PaperProgram
 
-import lowbit_results
-
-SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
-BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "mr_gptq"
+program = PaperProgram("mr_gptq")
 SYNTHETIC = ["dead_zone", "gptq", "grid", "group_size", "rotation_size", "scale_format", "theory"]
 MODEL = ["layers", "perplexity"]
 
 
 def run(folder, figure, *words):
-    done = subprocess.run([BINARY, figure, "--quick", "-o", folder, *words], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return lowbit_results.open(folder / "mr_gptq" / f"{figure}.h5")
+    program.run(folder, figure, "--quick", *words)
+    return program.result(folder, figure)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +20,7 @@ def quick(tmp_path_factory):
 
 
 def test_every_figure_is_declared_and_has_a_plot():
-    listed = subprocess.run([BINARY, "--list"], capture_output=True, text=True, timeout=60).stdout
-    assert sorted(line.split()[0] for line in listed.splitlines() if line.strip()) == sorted(SYNTHETIC + MODEL)
+    assert program.figures() == sorted(SYNTHETIC + MODEL)
     from plots import mr_gptq
 
     assert sorted(mr_gptq.FIGURES) == sorted(SYNTHETIC + MODEL)
@@ -59,17 +50,21 @@ def test_results_do_not_depend_on_threads(quick, tmp_path):
 
 
 def test_without_a_model_the_rows_say_not_run(tmp_path):
-    done = subprocess.run([BINARY, "perplexity", "--set", "model=no-such-model", "-o", tmp_path], capture_output=True, text=True, timeout=60)
+    done = program.call("perplexity", "--set", "model=no-such-model", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
-    result = lowbit_results.open(tmp_path / "mr_gptq" / "perplexity.h5")
+    result = program.result(tmp_path, "perplexity")
     assert result.status == "not_run"
     assert "scripts/get-model" in done.stdout + done.stderr
 
 
 def test_known_misses_name_rows_that_exist(quick):
-    lines = [line for line in (SOURCE / "results/reference/known_outside.tsv").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
-        figure = row["experiment"].removeprefix("mr_gptq/")
+    for figure, misses in program.known_outside().items():
         if figure in quick:
-            assert quick[figure].row(row["quantity"])
-            assert len(row["reason"]) > 20
+            assert all(quick[figure].row(quantity) for quantity in misses)
+        assert all(len(reason) > 20 for reason in misses.values())
+
+
+@pytest.mark.parametrize("figure", ("scale_format", "theory"))  # the others: scripts/reproduce --check
+def test_verdicts_are_the_expected_ones(tmp_path, figure):
+    program.run(tmp_path, figure)
+    program.check_verdicts(tmp_path, figure)

@@ -1,21 +1,15 @@
 """rcp from the outside: the program runs, every number of the calibration run has a row, verdicts are the expected ones."""
 
-import csv
-import os
-import pathlib
-import subprocess
-
 import numpy as np
 import pytest
+from paper_program import SOURCE, PaperProgram
 
 import lowbit_results
 
-SOURCE = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"])
-BINARY = pathlib.Path(os.environ["LOWBIT_BIN_DIR"]) / "rcp"
-KNOWN_OUTSIDE = SOURCE / "results" / "reference" / "known_outside.tsv"
+program = PaperProgram("rcp")
 FIGURES = ["ablation", "budget", "detection", "fit", "kv_noise", "main", "pareto", "recorded", "thresholds", "trace"]
-# seconds at full size: their verdicts are checked here; those of the others by scripts/reproduce --check
-FULL_SIZE = ["ablation", "budget"]
+# the verdicts of these are checked here at full size; those of the others by scripts/reproduce --check
+FULL_SIZE = ["ablation", "budget", "main"]
 
 # The calibration run of the trace generator, as it was written down: profile, full tokens and accuracy, RCPD's, its CR.
 PROFILES = [
@@ -82,14 +76,8 @@ def test_measured_changes_have_rows(quick):
     assert np.isnan(noise["tokens"].sel(kv=formats[0], noise=0.5)).all()  # a measured change comes without Gaussian noise
 
 
-def known_outside():
-    lines = [line for line in KNOWN_OUTSIDE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return [row for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if row["experiment"].startswith("rcp/")]
-
-
 def run(folder, *arguments):
-    done = subprocess.run([BINARY, *arguments, "-o", folder], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    program.run(folder, *arguments)
     return {name.split("/")[1]: result for name, result in lowbit_results.open_folder(folder).items()}
 
 
@@ -137,16 +125,15 @@ def test_every_number_is_marked_as_simulated(quick):
 
 
 def test_known_outside_names_rows_that_exist(quick):
-    for row in known_outside():
-        assert quick[row["experiment"].split("/")[1]].row(row["quantity"])
-        assert len(row["reason"]) > 20
+    for figure, misses in program.known_outside().items():
+        assert all(quick[figure].row(quantity) for quantity in misses)
+        assert all(len(reason) > 20 for reason in misses.values())
 
 
 @pytest.mark.parametrize("figure", FULL_SIZE)
 def test_verdicts_are_the_expected_ones(tmp_path, figure):
-    result = run(tmp_path, figure)[figure]
-    outside = {row["quantity"] for row in result.report if row["verdict"] == "outside"}
-    assert outside == {row["quantity"] for row in known_outside() if row["experiment"] == f"rcp/{figure}"}
+    program.run(tmp_path, figure)
+    program.check_verdicts(tmp_path, figure)
 
 
 def test_results_do_not_depend_on_threads(tmp_path):
