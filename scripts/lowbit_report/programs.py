@@ -82,20 +82,37 @@ def select(known, only):
     return selected
 
 
-def announce(selected, mode):
+def within_budget(selected, minutes):
+    """{name: reason} of the dearest figures, left out so that the others take at most `minutes`. A figure that has a
+    result already costs nothing."""
+    seconds, left_out = 60 * minutes, {}
+    for e in sorted(selected, key=lambda e: 0 if e.file.is_file() else e.cost):
+        cost = 0 if e.file.is_file() else e.cost
+        if cost <= seconds:
+            seconds -= cost
+        else:
+            left_out[e.name] = (f"left out of a run of {minutes:g} min: it takes about {max(1, round(e.cost / 60))} min; "
+                                f"run it with ./scripts/reproduce --only {e.name}")
+    return left_out
+
+
+def announce(selected, left_out, mode):
     """What is going to happen and how long it takes."""
-    papers = len({e.slug for e in selected})
-    line = f"{len(selected)} figures and tables of {papers} paper{'s' if papers != 1 else ''}, {mode} settings"
-    cost = sum(e.cost for e in selected)
+    chosen = [e for e in selected if e.name not in left_out]
+    papers = len({e.slug for e in chosen})
+    line = f"{len(chosen)} figures and tables of {papers} paper{'s' if papers != 1 else ''}, {mode} settings"
+    minutes = max(1, round(sum(e.cost for e in chosen) / 60))
     if mode == "default":
-        line += f"; about {max(1, round(cost / 60))} min on 2 cores"
+        line += f"; about {minutes} min on 2 cores"
     elif mode == "full":
-        line += f"; several times the {max(1, round(cost / 60))} min of the default settings; each program shows its ETA"
+        line += f"; several times the {minutes} min of the default settings; each program shows its ETA"
     print(line, file=sys.stderr)
+    for name, reason in left_out.items():
+        print(f"{name}: {reason}", file=sys.stderr)
 
 
 def run(selected, folder, mode, threads, force):
-    """Runs the programs paper by paper; returns {name: reason} of the experiments that failed."""
+    """Runs the programs of `selected` paper by paper; returns {name: reason} of the experiments that failed."""
     failed = {}
     for slug in dict.fromkeys(e.slug for e in selected):
         chosen = [e for e in selected if e.slug == slug]

@@ -23,7 +23,7 @@ def _write(path, text):
     temporary.replace(path)
 
 
-def write(out, report, figures, selected, failed, mode):
+def write(out, report, figures, selected, absent, mode):
     known = rows.known_outside()
     for row in report:
         explanation = known.get(rows.key(row))
@@ -32,7 +32,7 @@ def write(out, report, figures, selected, failed, mode):
     for e in selected:
         figure = figures.get(e.name)
         mine = [r for r in report if r["paper"] == e.slug and r["figure"] == e.figure_slug]
-        sections.append({"experiment": e, "rows": mine, "failed": failed.get(e.name),
+        sections.append({"experiment": e, "rows": mine, "absent": absent.get(e.name),
                          "figure": None if figure is None else os.path.relpath(figure, out)})
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)

@@ -10,14 +10,14 @@ SCHEMA = 1
 KNOWN_OUTSIDE = ROOT / "results/reference/known_outside.tsv"
 
 
-def collect(selected, failed):
-    """Rows of all result files, in the order of the experiments."""
+def collect(selected, absent):
+    """Rows of all result files, in the order of the experiments; `absent`: {name: why there is no result}."""
     report = []
     for e in selected:
-        if e.name in failed or not e.file.is_file():
+        if e.name in absent or not e.file.is_file():
             report.append({"paper": e.slug, "figure": e.figure_slug, "quantity": e.name, "ours": None, "unit": "", "interval": None,
                            "exact": False, "reference": None, "reference_source": "", "band": None, "verdict": "not_run",
-                           "note": failed.get(e.name, "no result file")})
+                           "note": absent.get(e.name, "no result file")})
         else:
             report += [dict(row, figure=e.figure_slug) for row in lowbit_results.open(e.file).report]
     return report

@@ -68,10 +68,22 @@ def test_figures_are_reproducible_to_the_byte(run, tmp_path):
         assert (tmp_path / f"fig3.{suffix}").read_bytes() == (run / f"quick/int_vs_fp/fig3.{suffix}").read_bytes()
 
 
+def test_figures_that_do_not_fit_into_the_time_are_named(tmp_path):
+    result = reproduce("--only", "int_vs_fp/fig3,int_vs_fp/granularity", "--minutes", "0.1", "--no-plots", out=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "1 figures and tables of 1 paper" in result.stderr
+    assert "./scripts/reproduce --only int_vs_fp/granularity" in result.stderr
+    rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert [(r["verdict"], r["ours"]) for r in rows if r["figure"] == "granularity"] == [("not_run", None)]
+    assert any(r["ours"] is not None for r in rows if r["figure"] == "fig3")
+    assert "--only int_vs_fp/granularity" in (tmp_path / "report.md").read_text()
+
+
 @pytest.mark.parametrize("arguments, code, text", [
     (["--only", "int_vs_pf"], 2, "unknown experiment 'int_vs_pf'; did you mean 'int_vs_fp'?"),
     (["--full"], 2, "--quick and --full exclude each other"),
     (["--threads", "0"], 2, "--threads 0: a number from 1"),
+    (["--minutes", "-3"], 2, "--minutes -3: a positive number"),
     (["--threads", "many"], 2, "invalid int value: 'many'"),
 ])
 def test_bad_options_are_named(tmp_path, arguments, code, text):
