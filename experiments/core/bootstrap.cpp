@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace lowbit {
 namespace {
@@ -10,6 +11,22 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
+
+double mean(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double mean(std::span<const double> values, std::span<const std::size_t> picks) {
+  double sum = 0;
+  for (const std::size_t i : picks) sum += values[i];
+  return sum / static_cast<double>(picks.size());
+}
+
+std::vector<std::size_t> all_of(std::size_t n) {
+  std::vector<std::size_t> all(n);
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all;
+}
 
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return kNan;
@@ -35,12 +52,8 @@ Interval bootstrap(std::size_t n, const Statistic& statistic, Rng rng, std::size
 }
 
 Interval bootstrap_mean(std::span<const double> values, Rng rng, std::size_t replicates, double level) {
-  const auto mean = [&](std::span<const std::size_t> sample) {
-    double sum = 0;
-    for (std::size_t i : sample) sum += values[i];
-    return sum / static_cast<double>(sample.size());
-  };
-  return bootstrap(values.size(), mean, rng, replicates, level);
+  const auto statistic = [&](std::span<const std::size_t> sample) { return mean(values, sample); };
+  return bootstrap(values.size(), statistic, rng, replicates, level);
 }
 
 Interval bootstrap_ratio(std::span<const double> numerators, std::span<const double> denominators, Rng rng,

@@ -13,6 +13,13 @@ namespace lowbit {
 /// A statistic of a resample, given as the indices drawn from 0 .. n-1.
 using Statistic = std::function<double(std::span<const std::size_t>)>;
 
+/// Of all values; NaN if there is none.
+double mean(std::span<const double> values);
+/// Of the values at `picks`; NaN if there is none.
+double mean(std::span<const double> values, std::span<const std::size_t> picks);
+/// 0 .. n-1: the sample itself, as a resample.
+std::vector<std::size_t> all_of(std::size_t n);
+
 /// Interval between the (1 - level) / 2 and (1 + level) / 2 quantiles (linear interpolation) of `replicates` resamples
 /// of n items. Resamples whose statistic is not finite are left out; NaN bounds if fewer than half are left or n is 0.
 /// With n = 1 the interval is that one value: too narrow, say so in the row's note.

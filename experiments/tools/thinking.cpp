@@ -93,21 +93,6 @@ std::optional<ThinkingOptions> thinking_options(const CommandLine& line, const s
   return o;
 }
 
-std::string_view reason_name(early_exit::Stop::Reason reason) {
-  using early_exit::Stop;
-  switch (reason) {
-    case Stop::kDetector:
-      return "detector";
-    case Stop::kNaturalEnd:
-      return "natural end";
-    case Stop::kTokenCap:
-      return "token cap";
-    case Stop::kNoThinking:
-      return "no thinking";
-  }
-  return "";
-}
-
 Thought think(const model::Hooks& hooks, model::KvCache& cache, const std::vector<std::int32_t>& prompt,
               model::GenerateOptions generation, const ThinkingOptions& options,
               const early_exit::LiveRun::TokenText& text, const std::string& model_name, Threads& threads,

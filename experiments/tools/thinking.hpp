@@ -45,6 +45,4 @@ Thought think(const model::Hooks& hooks, model::KvCache& cache, const std::vecto
               const early_exit::LiveRun::TokenText& text, const std::string& model_name, Threads& threads,
               const std::function<void(std::int32_t)>& emit);
 
-std::string_view reason_name(early_exit::Stop::Reason reason);
-
 }  // namespace lowbit

@@ -4,6 +4,20 @@
 
 namespace lowbit::early_exit {
 
+std::string_view reason_name(Stop::Reason reason) {
+  switch (reason) {
+    case Stop::kDetector:
+      return "detector";
+    case Stop::kNaturalEnd:
+      return "natural end";
+    case Stop::kTokenCap:
+      return "token cap";
+    case Stop::kNoThinking:
+      break;
+  }
+  return "no thinking";
+}
+
 namespace {
 
 /// The view of a trace after sentence (or token) `at`.

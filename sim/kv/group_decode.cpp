@@ -36,28 +36,23 @@ struct Packed {
   std::size_t row_bytes, width;
 };
 
-LOWBIT_KV_CLONES void channel_rows_two(Packed p, const float* scale, const float* zero, Rows out) {
+template <int kBits>
+[[gnu::always_inline]] inline void channel_rows(Packed p, const float* scale, const float* zero, Rows out) {
   for (std::size_t t = 0; t < out.rows; ++t) {
     float* y = out.data + t * out.stride;
-    unpack_row<2>(p.codes + t * p.row_bytes, p.width, y);
-    for (std::size_t c = 0; c < p.width; ++c) y[c] = scale[c] * y[c] + zero[c];
-  }
-}
-
-LOWBIT_KV_CLONES void channel_rows_four(Packed p, const float* scale, const float* zero, Rows out) {
-  for (std::size_t t = 0; t < out.rows; ++t) {
-    float* y = out.data + t * out.stride;
-    unpack_row<4>(p.codes + t * p.row_bytes, p.width, y);
+    unpack_row<kBits>(p.codes + t * p.row_bytes, p.width, y);
     for (std::size_t c = 0; c < p.width; ++c) y[c] = scale[c] * y[c] + zero[c];
   }
 }
 
 // scale, zero: those of the groups of each row, one row after the other
-LOWBIT_KV_CLONES void token_rows_two(Packed p, std::size_t group, const float* scale, const float* zero, Rows out) {
+template <int kBits>
+[[gnu::always_inline]] inline void token_rows(Packed p, std::size_t group, const float* scale, const float* zero,
+                                              Rows out) {
   const std::size_t groups = (p.width + group - 1) / group;
   for (std::size_t t = 0; t < out.rows; ++t) {
     float* y = out.data + t * out.stride;
-    unpack_row<2>(p.codes + t * p.row_bytes, p.width, y);
+    unpack_row<kBits>(p.codes + t * p.row_bytes, p.width, y);
     for (std::size_t g = 0; g < groups; ++g) {
       const float s = scale[t * groups + g], z = zero[t * groups + g];
       const std::size_t end = std::min(p.width, (g + 1) * group);
@@ -66,17 +61,18 @@ LOWBIT_KV_CLONES void token_rows_two(Packed p, std::size_t group, const float* s
   }
 }
 
+// A template cannot be compiled for several instruction sets: one function for each width.
+LOWBIT_KV_CLONES void channel_rows_two(Packed p, const float* scale, const float* zero, Rows out) {
+  channel_rows<2>(p, scale, zero, out);
+}
+LOWBIT_KV_CLONES void channel_rows_four(Packed p, const float* scale, const float* zero, Rows out) {
+  channel_rows<4>(p, scale, zero, out);
+}
+LOWBIT_KV_CLONES void token_rows_two(Packed p, std::size_t group, const float* scale, const float* zero, Rows out) {
+  token_rows<2>(p, group, scale, zero, out);
+}
 LOWBIT_KV_CLONES void token_rows_four(Packed p, std::size_t group, const float* scale, const float* zero, Rows out) {
-  const std::size_t groups = (p.width + group - 1) / group;
-  for (std::size_t t = 0; t < out.rows; ++t) {
-    float* y = out.data + t * out.stride;
-    unpack_row<4>(p.codes + t * p.row_bytes, p.width, y);
-    for (std::size_t g = 0; g < groups; ++g) {
-      const float s = scale[t * groups + g], z = zero[t * groups + g];
-      const std::size_t end = std::min(p.width, (g + 1) * group);
-      for (std::size_t c = g * group; c < end; ++c) y[c] = s * y[c] + z;
-    }
-  }
+  token_rows<4>(p, group, scale, zero, out);
 }
 
 void unpack_any(int bits, const std::uint8_t* bytes, std::size_t n, float* y) {

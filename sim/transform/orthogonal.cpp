@@ -7,35 +7,6 @@
 namespace lowbit {
 namespace {
 
-class Orthogonal : public Transform {
- public:
-  Orthogonal(std::string name, std::vector<float> matrix, std::size_t n)
-      : name_(std::move(name)), forward_(std::move(matrix)), inverse_(n * n), n_(n) {
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t j = 0; j < n; ++j) inverse_[j * n + i] = forward_[i * n + j];
-  }
-  std::string name() const override { return name_; }
-  std::size_t block() const override { return n_; }
-  bool size_exists(std::size_t n) const override { return n == n_; }
-  void forward(const float* x, float* y, std::size_t blocks) const override { map(forward_, x, y, blocks); }
-  void inverse(const float* x, float* y, std::size_t blocks) const override { map(inverse_, x, y, blocks); }
-
- private:
-  void map(const std::vector<float>& matrix, const float* x, float* y, std::size_t blocks) const {
-    std::vector<float> sum(n_);
-    for (std::size_t b = 0; b < blocks; ++b, x += n_, y += n_) {
-      std::fill(sum.begin(), sum.end(), 0.0f);
-      for (std::size_t i = 0; i < n_; ++i)
-        for (std::size_t j = 0; j < n_; ++j) sum[j] += x[i] * matrix[i * n_ + j];
-      std::copy(sum.begin(), sum.end(), y);
-    }
-  }
-
-  std::string name_;
-  std::vector<float> forward_, inverse_;
-  std::size_t n_;
-};
-
 // Rotates rows and columns p, q of the symmetric a so that a_pq = 0, and columns p, q of v.
 void rotate(std::vector<double>& a, std::vector<double>& v, std::size_t n, std::size_t p, std::size_t q) {
   const double theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);
@@ -66,10 +37,6 @@ double off_diagonal(const std::vector<double>& a, std::size_t n) {
 }
 
 }  // namespace
-
-std::shared_ptr<const Transform> make_orthogonal(std::string name, std::vector<float> matrix, std::size_t n) {
-  return std::make_shared<Orthogonal>(std::move(name), std::move(matrix), n);
-}
 
 std::vector<double> principal_directions(std::vector<double> a, std::size_t n) {
   constexpr int kSweeps = 60;

@@ -85,10 +85,8 @@ class Table {
   const Results& results_;
 };
 
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
+double average(const std::vector<double>& values) {
+  return mean(values);
 }
 
 enum class Extreme { least, most };
@@ -135,7 +133,7 @@ std::vector<std::string> with_kappa(const Table& table, int group, double low, d
   for (const auto& source : all_sources()) {
     if (source == "gaussian" || source == "laplace" || source == "uniform") continue;
     const auto kappa = table.kappa(source, group);
-    if (!kappa.empty() && mean_of(kappa) >= low && mean_of(kappa) <= high) some.push_back(source);
+    if (!kappa.empty() && mean(kappa) >= low && mean(kappa) <= high) some.push_back(source);
   }
   return some;
 }
@@ -146,7 +144,7 @@ void add_order_rows(const Table& table, std::vector<Row>& rows) {
                        const std::vector<std::string>& sources) {
     rows.push_back(extreme_row(
         table, fmt::format("smallest_lead_db[winner={},loser={}{}]", winner, loser, limit), sources, Extreme::least,
-        [&](const std::string& source) { return table.lead(source, winner, loser); }, mean_of));
+        [&](const std::string& source) { return table.lead(source, winner, loser); }, average));
   };
   const auto middle = with_kappa(table, 32, 2.3, 3.8);
   add("mxint8", "mxfp8_e4m3", "", middle);
@@ -212,7 +210,7 @@ void add_rotation_rows(const Table& table, std::vector<Row>& rows) {
   add("mx6_lead_db", prefix, heaviest, mx6, true);
   add("mx4_lead_db", prefix, heaviest, mx4, false);
   const std::vector<std::string> negative{"t:dof=3", "t:dof=4", "t:dof=5", "t:dof=6", "laplace"};
-  rows.push_back(extreme_row(table, "nv_gap_before_db[max]", negative, Extreme::most, before, mean_of));
+  rows.push_back(extreme_row(table, "nv_gap_before_db[max]", negative, Extreme::most, before, average));
   rows.push_back(mean_row("nv_gap_before_db[source=t:dof=8]", before("t:dof=8"), table.rng("t8")));
 }
 

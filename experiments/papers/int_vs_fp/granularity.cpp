@@ -69,18 +69,6 @@ CoarsePoints coarse_points(const Results& results, const char* integer, const ch
   return points;
 }
 
-double mean_at(const std::vector<double>& values, std::span<const std::size_t> picks) {
-  double sum = 0;
-  for (const std::size_t i : picks) sum += values[i];
-  return sum / static_cast<double>(picks.size());
-}
-
-std::vector<std::size_t> all_of(std::size_t n) {
-  std::vector<std::size_t> all(n);
-  for (std::size_t i = 0; i < n; ++i) all[i] = i;
-  return all;
-}
-
 /// Smallest mean of sign * (float - integer) over the points with a mean crest factor in [low, high].
 Row lead_row(const Results& results, std::string quantity, const CoarsePoints& points, double sign, double low,
              double high) {
@@ -88,14 +76,14 @@ Row lead_row(const Results& results, std::string quantity, const CoarsePoints& p
   std::string where;
   for (const auto& [source, point] : points) {
     const auto all = all_of(point.kappa.size());
-    const double kappa = mean_at(point.kappa, all), lead = sign * mean_at(point.float_lead, all);
+    const double kappa = mean(point.kappa, all), lead = sign * mean(point.float_lead, all);
     if (source == "uniform" || kappa < low || kappa > high || lead >= least) continue;
     least = lead;
     where = source;
   }
   if (where.empty()) return exact_row(std::move(quantity), std::nan(""));
   const auto& leads = points.at(where).float_lead;
-  const auto statistic = [&](std::span<const std::size_t> picks) { return sign * mean_at(leads, picks); };
+  const auto statistic = [&](std::span<const std::size_t> picks) { return sign * mean(leads, picks); };
   Row row = sampled_row(std::move(quantity), least, bootstrap(leads.size(), statistic, results.rng(where)));
   row.note = "reached by " + where;
   return row;
@@ -110,8 +98,7 @@ Row crossover_row(const Results& results, std::string quantity, const CoarsePoin
   if (members.empty()) return exact_row(std::move(quantity), std::nan(""));
   const auto crossover = [&](std::span<const std::size_t> picks) {
     std::vector<DifferencePoint> curve;
-    for (const auto* member : members)
-      curve.push_back({mean_at(member->kappa, picks), -mean_at(member->float_lead, picks)});
+    for (const auto* member : members) curve.push_back({mean(member->kappa, picks), -mean(member->float_lead, picks)});
     std::sort(curve.begin(), curve.end(), [](const auto& a, const auto& b) { return a.kappa < b.kappa; });
     return falling_crossover(curve);
   };

@@ -13,12 +13,6 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-double mean_of(const std::vector<double>& values, std::span<const std::size_t> picks) {
-  double sum = 0;
-  for (const std::size_t i : picks) sum += values[i];
-  return sum / static_cast<double>(picks.size());
-}
-
 /// Values by window.
 class Windows {
  public:
@@ -73,23 +67,23 @@ Row window_row(const Windows& windows, std::string quantity, bool ready, const S
 void add_settings(const Windows& windows, std::vector<Row>& rows) {
   const auto none = windows.loss("none");
   rows.push_back(window_row(windows, "perplexity[format=none]", !none.empty(),
-                            [&](auto picks) { return std::exp(mean_of(none, picks)); }));
+                            [&](auto picks) { return std::exp(mean(none, picks)); }));
   for (const char* transform : kTransforms) {
     for (const auto& pair : kPairs) {
       for (const auto preset : {pair.integer, pair.floating}) {
         const auto where = fmt::format("[format={},transform={}]", preset, transform);
         const auto kl = windows.of("kl_top25", preset, transform), loss = windows.of("loss", preset, transform);
         const auto scaled = [&](double factor) {
-          return [&kl, factor](std::span<const std::size_t> picks) { return factor * mean_of(kl, picks); };
+          return [&kl, factor](std::span<const std::size_t> picks) { return factor * mean(kl, picks); };
         };
         rows.push_back(window_row(windows, "kl_paper_unit" + where, !kl.empty(), scaled(1e6 / model::kTopCount)));
         rows.back().unit = "1e-6 nat";
         rows.push_back(window_row(windows, "kl_nats" + where, !kl.empty(), scaled(1)));
         rows.back().unit = "nat";
         rows.push_back(window_row(windows, "perplexity" + where, !loss.empty(),
-                                  [&](auto picks) { return std::exp(mean_of(loss, picks)); }));
+                                  [&](auto picks) { return std::exp(mean(loss, picks)); }));
         rows.push_back(window_row(windows, "log_perplexity_ratio" + where, !loss.empty() && !none.empty(),
-                                  [&](auto picks) { return mean_of(loss, picks) - mean_of(none, picks); }));
+                                  [&](auto picks) { return mean(loss, picks) - mean(none, picks); }));
         rows.back().unit = "nat";
       }
     }
@@ -104,10 +98,9 @@ void add_pairs(const Windows& windows, std::vector<Row>& rows) {
                  floating = windows.of("kl_top25", pair.floating, transform);
       const bool ready = !integer.empty() && !floating.empty();
       rows.push_back(window_row(windows, "kl_ratio" + where, ready,
-                                [&](auto picks) { return mean_of(integer, picks) / mean_of(floating, picks); }));
-      rows.push_back(window_row(windows, "int_wins" + where, ready, [&](auto picks) {
-        return mean_of(integer, picks) < mean_of(floating, picks) ? 1.0 : 0.0;
-      }));
+                                [&](auto picks) { return mean(integer, picks) / mean(floating, picks); }));
+      rows.push_back(window_row(windows, "int_wins" + where, ready,
+                                [&](auto picks) { return mean(integer, picks) < mean(floating, picks) ? 1.0 : 0.0; }));
     }
   }
 }
@@ -124,7 +117,7 @@ void add_order(const Windows& windows, std::vector<Row>& rows) {
   rows.push_back(window_row(windows, "perplexity_order_steps", ready, [&](auto picks) {
     double held = 0;
     for (std::size_t i = 1; i < order.size(); ++i) {
-      const double before = mean_of(losses[i - 1], picks), after = mean_of(losses[i], picks);
+      const double before = mean(losses[i - 1], picks), after = mean(losses[i], picks);
       held += i == 1 ? before <= after : before < after;
     }
     return held;
@@ -132,7 +125,7 @@ void add_order(const Windows& windows, std::vector<Row>& rows) {
   for (std::size_t i = 1; i < order.size(); ++i)
     rows.push_back(window_row(windows, fmt::format("perplexity_step[from={},to={}]", order[i - 1], order[i]),
                               !losses[i - 1].empty() && !losses[i].empty(),
-                              [&](auto picks) { return mean_of(losses[i], picks) - mean_of(losses[i - 1], picks); }));
+                              [&](auto picks) { return mean(losses[i], picks) - mean(losses[i - 1], picks); }));
 }
 
 }  // namespace

@@ -21,16 +21,10 @@ struct Member {
   std::vector<double> kappa, integer, floating;
 };
 
-double mean_at(const std::vector<double>& values, std::span<const std::size_t> picks) {
-  double sum = 0;
-  for (const std::size_t i : picks) sum += values[i];
-  return sum / static_cast<double>(picks.size());
-}
-
 std::vector<DifferencePoint> member_points(const std::vector<Member>& members, std::span<const std::size_t> picks) {
   std::vector<DifferencePoint> points;
   for (const auto& member : members) {
-    points.push_back({mean_at(member.kappa, picks), mean_at(member.integer, picks) - mean_at(member.floating, picks)});
+    points.push_back({mean(member.kappa, picks), mean(member.integer, picks) - mean(member.floating, picks)});
   }
   std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.kappa < b.kappa; });
   return points;
@@ -106,19 +100,17 @@ MeasuredCurves block_curves(const MeasuredCase& measured, const Pair& pair, cons
 MeasuredCurves tensor_curves(const MeasuredCase& measured, const Pair& pair, const MeasuredSizes& sizes,
                              const Rng& rng) {
   std::vector<Member> members;
-  std::vector<std::size_t> all(sizes.tensors);
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   MeasuredCurves curves;
   for (const auto& source : family_members(measured.variant)) {
     members.push_back(run_member(source, pair, sizes, rng));
-    curves.kappa.push_back(mean_at(members.back().kappa, all));
-    curves.integer.push_back(mean_at(members.back().integer, all));
-    curves.floating.push_back(mean_at(members.back().floating, all));
+    curves.kappa.push_back(mean(members.back().kappa));
+    curves.integer.push_back(mean(members.back().integer));
+    curves.floating.push_back(mean(members.back().floating));
     const Rng stream = rng.split(source);
     curves.integer_interval.push_back(bootstrap_mean(members.back().integer, stream));
     curves.floating_interval.push_back(bootstrap_mean(members.back().floating, stream));
   }
-  const auto points = member_points(members, all);
+  const auto points = member_points(members, all_of(sizes.tensors));
   curves.crossover = falling_crossover(points);
   curves.crossover_qsnr = std::nan("");
   curves.sign_changes = sign_changes(points);

@@ -29,17 +29,6 @@ double fast_quantile(std::vector<double>& values, double q) {
   return low + fraction * (*std::min_element(values.begin() + below + 1, values.end()) - low);
 }
 
-double mean_of_values(const std::vector<double>& values) {
-  if (values.empty()) return kNan;
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-std::vector<std::size_t> all_layers(std::size_t n) {
-  std::vector<std::size_t> all(n);
-  std::iota(all.begin(), all.end(), std::size_t{0});
-  return all;
-}
-
 }  // namespace
 
 bool belongs(Role role, Operands operands) {
@@ -104,18 +93,18 @@ std::vector<double> flatten(const Clusters& values, std::span<const std::size_t>
 }
 
 double mean_of(const Clusters& clusters) {
-  return mean_of_values(flatten(clusters, all_layers(clusters.size())));
+  return mean(flatten(clusters, all_of(clusters.size())));
 }
 
 double quantile_of(const Clusters& clusters, double q) {
-  auto flat = flatten(clusters, all_layers(clusters.size()));
+  auto flat = flatten(clusters, all_of(clusters.size()));
   return fast_quantile(flat, q);
 }
 
 Row pooled_row(std::string quantity, std::size_t layers,
                const std::function<double(std::span<const std::size_t>)>& statistic, const Pool& pool) {
   if (layers == 0) return exact_row(std::move(quantity), kNan);
-  const double value = statistic(all_layers(layers));
+  const double value = statistic(all_of(layers));
   const Interval interval = bootstrap(layers, statistic, pool.rng(quantity));
   return sampled_row(std::move(quantity), value, interval);
 }

@@ -14,18 +14,6 @@ constexpr std::pair<std::string_view, std::string_view> kTables[] = {
 #include "kvlinc_reference.inc"
 };
 
-double mean(const std::vector<double>& values, std::span<const std::size_t> picks) {
-  double sum = 0;
-  for (const std::size_t i : picks) sum += values[i];
-  return sum / static_cast<double>(picks.size());
-}
-
-std::vector<std::size_t> all_of(std::size_t n) {
-  std::vector<std::size_t> all(n);
-  for (std::size_t i = 0; i < n; ++i) all[i] = i;
-  return all;
-}
-
 std::vector<double> pick(const Results& results, const std::string& output, Coordinates where, bool seeds) {
   std::vector<double> values;
   where.emplace_back("tensor", "");

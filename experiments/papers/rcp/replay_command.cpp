@@ -18,20 +18,6 @@ using namespace rcp;
 using early_exit::Stop;
 using Words = std::vector<std::string>;
 
-const char* reason_name(Stop::Reason reason) {
-  switch (reason) {
-    case Stop::kDetector:
-      return "detector";
-    case Stop::kNaturalEnd:
-      return "natural end";
-    case Stop::kTokenCap:
-      return "token cap";
-    case Stop::kNoThinking:
-      return "no thinking";
-  }
-  return "";
-}
-
 nlohmann::ordered_json record(const early_exit::Trace& t, const std::string& rule, const std::optional<Stop>& stop) {
   nlohmann::ordered_json r{{"id", t.id}, {"rule", rule}, {"stopped_by", "not available"}};
   if (!stop) return r;

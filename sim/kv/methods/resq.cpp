@@ -12,6 +12,7 @@
 #include "sim/kv/group_block.hpp"
 #include "sim/kv/methods/method.hpp"
 #include "sim/rng.hpp"
+#include "sim/transform/dense.hpp"
 #include "sim/transform/orthogonal.hpp"
 
 namespace lowbit::kv {
@@ -85,7 +86,7 @@ std::shared_ptr<const Transform> basis(ConstRows rows, std::size_t split, std::u
         for (std::size_t k = 0; k < count; ++k)
           turned[i * d + first + j] += principal[i * d + first + k] * random[k * count + j];
   }
-  return make_orthogonal("resq", std::vector<float>(turned.begin(), turned.end()), d);
+  return std::make_shared<DenseTransform>("resq", d, std::move(turned));
 }
 
 class ResQ : public Method {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "sim/transform/dense.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace lowbit;
@@ -43,11 +44,11 @@ TEST_CASE("random orthogonal matrices are orthogonal, and their transform undoes
         for (std::size_t k = 0; k < n; ++k) product += m[i * n + k] * m[j * n + k];
         CHECK(product == Approx(i == j ? 1.0 : 0.0).margin(1e-12));
       }
-    const auto transform = make_orthogonal("test", std::vector<float>(m.begin(), m.end()), n);
+    const DenseTransform transform("test", n, m);
     std::vector<float> x(3 * n), y(3 * n), z(3 * n);
     for (float& v : x) v = static_cast<float>(rng.normal());
-    transform->forward(x.data(), y.data(), 3);
-    transform->inverse(y.data(), z.data(), 3);
+    transform.forward(x.data(), y.data(), 3);
+    transform.inverse(y.data(), z.data(), 3);
     for (std::size_t i = 0; i < 3 * n; ++i) CHECK(z[i] == Approx(x[i]).margin(1e-5));
     double first = 0;  // y = x M
     for (std::size_t k = 0; k < n; ++k) first += x[k] * m[k * n];
