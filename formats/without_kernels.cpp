@@ -28,7 +28,7 @@ std::size_t run_count_beyond(const float*, std::size_t, std::size_t, const float
 float finite_maximum(const float*, std::size_t) { return 0; }
 bool fake_quantize(const Format&, const Layout&, const float*, float*, const QuantizeContext&) { return false; }
 bool encode(const Format&, const Layout&, const float*, Quantized&, const QuantizeContext&) { return false; }
-bool decode(const Quantized&, float*) { return false; }
+bool decode(const Quantized&, float*, Workers*) { return false; }
 bool encode_packed(const Format&, const Layout&, const float*, PackedTensor&, const QuantizeContext&) { return false; }
 bool pack_dense(int, const std::uint8_t*, std::size_t, std::uint8_t*) { return false; }
 bool unpack_dense(int, const std::uint8_t*, std::size_t, std::uint8_t*) { return false; }

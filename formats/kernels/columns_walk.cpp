@@ -53,8 +53,9 @@ void encode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const f
   });
 }
 
-void decode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const SplitParts& in, float* y) {
-  for_each_panel(grid, nullptr, [&](const ColumnRun& run) {
+void decode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const SplitParts& in, float* y,
+                          Workers* workers) {
+  for_each_panel(grid, workers, [&](const ColumnRun& run) {
     SplitParts parts = in.from(run.number, 0);
     parts.codes = in.codes + run.index;
     decode_columns(plan, {run.rows, run.columns, grid.inner, 0}, parts, y + run.index);

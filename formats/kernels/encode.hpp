@@ -34,6 +34,10 @@ void encode_group(const BlockPlan& plan, const float* x, std::size_t n, std::uin
 bool encode_measured(const BlockPlan& plan, Measured measured, const float* x, std::size_t n, std::uint64_t index,
                      SplitParts out);
 
+/// Scales and zero points or minima of the first `groups` groups as their values need them (offset is left alone where
+/// there are none).
+void group_constants(const BlockPlan& plan, const SplitParts& in, std::size_t groups, float* scale, float* offset);
+
 /// `groups` groups of `size` values.
 void decode_groups(const BlockPlan& plan, SplitParts in, std::size_t groups, std::size_t size, float* y);
 

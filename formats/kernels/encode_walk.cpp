@@ -50,8 +50,9 @@ void encode_run(const BlockPlan& plan, const GroupRows& rows, const GroupRun& ru
     encode_group(plan, x + at, group, first_index + at, parts_of(rows, all, number, at));
 }
 
-void encode_all(const BlockPlan& plan, const GroupRows& g, const float* x, const SplitParts& out,
+void encode_all(BlockPlan& plan, const GroupRows& g, const float* x, const SplitParts& out,
                 const QuantizeContext& context) {
+  plan.stream = g.rows * g.length / 8 * static_cast<std::size_t>(out.bits) >= kStreamBytes;
   in_pieces(context.workers, g.group_count(), piece_groups(g), [&](std::size_t first, std::size_t last) {
     for_each_run(g, first, last, [&](const GroupRun& run) { encode_run(plan, g, run, x, out, context.first_index); });
   });
@@ -142,7 +143,7 @@ bool encode(const Format& format, const Layout& layout, const float* x, Quantize
   return true;
 }
 
-bool decode(const Quantized& q, float* y) {
+bool decode(const Quantized& q, float* y, Workers* workers) {
   const GroupRows g(q.format, q.layout);
   const ColumnGrid columns(q.format, q.layout);
   if (!encodes(q.format) || (g.rows == 0 && columns.outer == 0) || !small(q.zero_points)) return false;
@@ -161,9 +162,9 @@ bool decode(const Quantized& q, float* y) {
                              : reinterpret_cast<std::uint8_t*>(const_cast<std::uint32_t*>(q.zero_points.data())),
                          4};
   if (g.rows != 0)
-    decode_all(plan, g, parts, y, nullptr);
+    decode_all(plan, g, parts, y, workers);
   else
-    decode_column_tensor(plan, columns, parts, y);
+    decode_column_tensor(plan, columns, parts, y, workers);
   return true;
 }
 

@@ -53,7 +53,7 @@ bool fake_quantize(const Format& format, const Layout& layout, const float* x, f
 bool encode(const Format& format, const Layout& layout, const float* x, Quantized& out, const QuantizeContext& context);
 
 /// The kernels' part of decode, of parts whose sizes have been checked.
-bool decode(const Quantized& quantized, float* y);
+bool decode(const Quantized& quantized, float* y, Workers* workers = nullptr);
 
 /// As encode and decode with packed parts; `rows` of codes begin on whole bytes.
 bool encode_packed(const Format& format, const Layout& layout, const float* x, PackedTensor& out,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "formats/kernels/encode.hpp"
 #include "formats/random.hpp"
@@ -90,13 +91,28 @@ bool plan_scaler(const Format& format, std::optional<float> tensor_scale, BlockP
 
 }  // namespace
 
+/// Values of the codes of an element of at most 8 bits, made once for all elements.
+static const std::array<float, 256>& decode_table(const Element& element) {
+  static const std::vector<std::array<float, 256>> tables = [] {
+    std::vector<std::array<float, 256>> all(elements().size());
+    for (std::size_t e = 0; e < all.size(); ++e)
+      for (std::uint32_t code = 0; elements()[e].bits <= 8 && code < elements()[e].code_count(); ++code)
+        all[e][code] = decode(elements()[e], code);
+    return all;
+  }();
+  return tables[static_cast<std::size_t>(&element - elements().data())];
+}
+
 void plan_decoding(const Format& format, BlockPlan& plan) {
   plan.scale_source = format.scale_element;
   plan.zero_source = format.zero_element;
   if (format.scale_element->bits > 8) return;
-  const int implicit = format.scale_element->kind == ElementKind::exponent ? implicit_exponent(*format.element) : 0;
+  const std::array<float, 256>& values = decode_table(*format.scale_element);
+  // E8M0: a product with a power of two, exact
+  const bool power = format.scale_element->kind == ElementKind::exponent;
+  const float factor = power ? std::ldexp(1.0f, -implicit_exponent(*format.element)) : 1.0f;
   for (std::uint32_t code = 0; code < format.scale_element->code_count(); ++code)
-    plan.scale_of[code] = std::ldexp(decode(*format.scale_element, code), -implicit);
+    plan.scale_of[code] = values[code] * factor;
 }
 
 const BlockQuantizer& BlockPlan::reference() const {
@@ -109,8 +125,11 @@ bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uin
   plan.element = element_params(coded_element(format), format.conversion.rounding);
   plan.rounding = format.conversion.rounding;
   plan.zero_code = format.zero_point == ZeroPoint::none ? static_cast<int>(encode(coded_element(format), 0.0f)) : 0;
-  // draws compare bits far below the grid: keep subnormals further away
-  if (plan.rounding == Rounding::sr) plan.rule.low += 64 << 23;
+  // draws compare bits far below the grid: keep subnormals and what underflows as a multiple of it further away
+  if (plan.rounding == Rounding::sr) {
+    plan.rule.low += 64 << 23;
+    plan.rule.high = (127 + 30) << 23;
+  }
   plan.seed = format.seed;
   plan.stream_number = stream_number;
   plan.sign_extends = format.element->is_integer() && format.zero_point == ZeroPoint::none;

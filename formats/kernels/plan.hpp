@@ -61,16 +61,6 @@ bool make_plan(const Format& format, std::optional<float> tensor_scale, std::uin
 /// What decoding needs besides.
 void plan_decoding(const Format& format, BlockPlan& plan);
 
-/// Factor that the values of a group with this scale code are multiplied by, the second level left out.
-inline float scale_value(const BlockPlan& plan, std::uint32_t code) {
-  if (plan.scale_source->bits <= 8) return plan.scale_of[code & 0xff];
-  return plan.scale_source->bits == 32 ? std::bit_cast<float>(code) : decode(*plan.scale_source, code);
-}
-/// Zero point or minimum of a zero code.
-inline float offset_value(const BlockPlan& plan, std::uint32_t code) {
-  return plan.scaler == Scaler::minimum ? decode(*plan.zero_source, code) : static_cast<float>(code);
-}
-
 /// The reference's way with one group of n values; value i has the flat index `index` + i * `stride` in the whole
 /// tensor.
 void reference_group(const BlockPlan& plan, const float* x, float* y, std::size_t n, std::uint64_t index,
