@@ -36,12 +36,11 @@ HWY_INLINE void scale_codes(const Quantizer q, const Strip& s, std::size_t block
 }
 
 HWY_INLINE void put_codes(const std::uint32_t* codes, std::size_t n, int bytes, std::uint8_t* to) {
-  for (std::size_t i = 0; i < n; ++i) {
-    if (bytes == 1)
-      to[i] = static_cast<std::uint8_t>(codes[i]);
-    else
-      put_code(to + i * static_cast<std::size_t>(bytes), bytes, codes[i]);
-  }
+  const DI di;
+  const std::size_t lanes = hn::Lanes(di);
+  std::size_t i = 0;
+  for (; bytes == 1 && i + lanes <= n; i += lanes) store_bytes(hn::BitCast(di, hn::LoadU(DU(), codes + i)), to + i);
+  for (; i < n; ++i) put_code(to + i * static_cast<std::size_t>(bytes), bytes, codes[i]);
 }
 
 HWY_INLINE void put_parts(const StripCodes& c, std::size_t blocks, const SplitParts& out) {

@@ -74,14 +74,17 @@ HWY_INLINE void quantize_rows(const Quantizer q, const BlockPlan& plan, const Co
   const D d;
   const std::size_t lanes = hn::Lanes(d);
   Words words;
+  const WordSource source(plan.seed, plan.stream_number);
   for (std::size_t i = 0; i < g.rows; ++i) {
-    if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, g.index + i * g.stride, g.columns, words);
+    if constexpr (kRandom) source.fill(g.index + i * g.stride, g.columns, words);
+    const float* row = x + i * x_stride;
     for (std::size_t k = 0; k < g.columns; k += lanes) {
+      // the panel to the right, which is as a rule the next, into the second cache
+      __builtin_prefetch(row + k + kPanelColumns, 0, 2);
       const V c0 = hn::Load(d, s.constants + k), c1 = hn::LoadU(d, s.constants + Strip::kRoom + k);
       const V c2 = Quantizer::kConstants > 2 ? hn::LoadU(d, s.constants + 2 * Strip::kRoom + k) : hn::Zero(d);
       sink.at(i * sink_stride + k)
-          .template put<kRandom>(q, hn::LoadU(d, x + i * x_stride + k), c0, c1, c2,
-                                 kRandom ? words.first + k : nullptr);
+          .template put<kRandom>(q, hn::LoadU(d, row + k), c0, c1, c2, kRandom ? words.first + k : nullptr);
     }
   }
 }

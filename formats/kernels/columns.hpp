@@ -8,7 +8,7 @@
 namespace lowbit::kernels {
 
 /// Groups side by side that a kernel takes at once.
-constexpr std::size_t kPanelColumns = 256;
+constexpr std::size_t kPanelColumns = 512;
 
 struct ColumnGroups {
   std::size_t rows, columns;  ///< values of a group; groups, at most kPanelColumns

@@ -1,6 +1,7 @@
 // Vector kernels of encode for contiguous groups: codes of a byte or packed, with their scales and zero points.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "formats/kernels/encode.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -15,17 +16,30 @@ HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 
+/// n bytes from a buffer past the caches; `to` is a multiple of 16 bytes, as is n but for the last bytes of all.
+HWY_INLINE void stream_bytes(const std::uint8_t* HWY_RESTRICT from, std::size_t n, std::uint8_t* HWY_RESTRICT to) {
+  const hn::CappedTag<std::uint8_t, 16> d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::Stream(hn::LoadU(d, from + i), d, to + i);
+  std::copy_n(from + i, n - i, to + i);
+}
+
 template <class Quantizer>
 void encode_strips(const Quantizer q, const BlockPlan& plan, const float* x, std::size_t blocks, std::uint64_t index,
                    SplitParts out) {
   const std::size_t strip = strip_blocks(plan.group), group = plan.group;
-  HWY_ALIGN std::uint8_t buffer[kMaxBlock * HWY_MAX_BYTES / 4 + kStripValues];
+  constexpr std::size_t kRoom = kMaxBlock * HWY_MAX_BYTES / 4 + kStripValues;
+  HWY_ALIGN std::uint8_t buffer[kRoom], packed[kRoom];
+  // of a whole strip, and of the strips before: a multiple of the 16 bytes that are stored past the caches at a time
+  const bool stream = plan.stream && strip * group * static_cast<std::size_t>(out.bits) % 128 == 0 &&
+                      reinterpret_cast<std::uintptr_t>(out.codes) % 16 == 0;
   Strip s;
   StripCodes c;
   while (blocks > 0) {
     const std::size_t now = std::min(blocks, strip), values = now * group;
-    std::uint8_t* codes = out.bits == 8 ? out.codes : buffer;
-    const std::size_t ahead = blocks > strip ? values : 0;
+    std::uint8_t* codes = out.bits == 8 && !stream ? out.codes : buffer;
+    const std::size_t ahead = blocks > strip ? values + kStripAhead : 0;
     StripCodes unusual;
     run_strip(q, plan, x, CodeSink{codes}, now, index, ahead, s, [&](std::size_t b) {
       const GroupState state = reference_codes(plan, x + b * group, group, index + b * group, 1, codes + b * group);
@@ -39,9 +53,12 @@ void encode_strips(const Quantizer q, const BlockPlan& plan, const float* x, std
       c.zero[b] = unusual.zero[b];
     }
     put_parts(c, now, out);
-    if (out.bits != 8) pack_bits(out.bits, codes, values, out.codes);
+    if (out.bits != 8) pack_bits(out.bits, codes, values, stream ? packed : out.codes);
+    if (stream)
+      stream_bytes(out.bits == 8 ? codes : packed, (values * static_cast<std::size_t>(out.bits) + 7) / 8, out.codes);
     blocks -= now, x += values, index += values, out = out.from(now, values);
   }
+  if (stream) hwy::FlushStream();
 }
 
 void EncodeBlocks(const BlockPlan& plan, const float* x, std::size_t blocks, std::uint64_t index, SplitParts out) {

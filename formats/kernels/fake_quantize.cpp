@@ -22,7 +22,7 @@ void run_strips(const Quantizer q, const BlockPlan& plan, const float* x, float*
                 std::uint64_t index) {
   const std::size_t strip = strip_blocks(plan.group), values = strip * plan.group;
   for (; blocks > strip; blocks -= strip, x += values, y += values, index += values)
-    quantize_strip<kStream>(q, plan, x, y, strip, index, values);
+    quantize_strip<kStream>(q, plan, x, y, strip, index, values + kStripAhead);
   quantize_strip<kStream>(q, plan, x, y, blocks, index);
   if (kStream) hwy::FlushStream();
 }

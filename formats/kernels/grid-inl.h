@@ -10,7 +10,16 @@
 
 #include <hwy/highway.h>
 
+#include <bit>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "formats/kernels/element_params.hpp"
+
+// AVX-512 has single instructions for some of what follows.
+#undef LOWBIT_AVX512
+#define LOWBIT_AVX512 (HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3)
 
 HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
@@ -45,18 +54,62 @@ HWY_INLINE VI magnitude_bits(V v) {
 }
 /// Bits 0 upwards of each lane become bits `count` upwards; logical to the right.
 HWY_INLINE VI shift_right(VI v, int count) {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
+  // shifts by a vector are one instruction inside, those by a scalar two
+  return hn::BitCast(DI(), hn::Shr(hn::BitCast(DU(), v), hn::Set(DU(), static_cast<std::uint32_t>(count))));
+#else
   return hn::BitCast(DI(), hn::ShiftRightSame(hn::BitCast(DU(), v), count));
+#endif
 }
 HWY_INLINE VI mask_bits(hn::Mask<DI> m) {
   return hn::VecFromMask(DI(), m);
 }
 
-/// |x| in steps of 2^(step - 127), rounded away from zero iff word < fraction * 2^32, exactly as codec.cpp does it. For
-/// |x| below 2^22 steps and step > 56: a subnormal x is then so small beside the step that its bits do not matter.
-HWY_INLINE VI drawn_multiple(VI magnitude, VI step, VU word) {
+/// The smaller magnitude of x and limit >= 0, with the sign of x.
+HWY_INLINE V clamp_magnitude(V x, V limit) {
+#if LOWBIT_AVX512
+  return V{_mm512_range_ps(x.raw, limit.raw, 0b0010)};
+#else
+  return hn::Min(hn::Max(x, hn::Neg(limit)), limit);
+#endif
+}
+
+/// The smaller magnitude, without a sign.
+HWY_INLINE V smaller_magnitude(V x, V limit) {
+#if LOWBIT_AVX512
+  return V{_mm512_range_ps(x.raw, limit.raw, 0b1010)};
+#else
+  return hn::Min(hn::Abs(x), limit);
+#endif
+}
+
+#if LOWBIT_AVX512
+
+/// |x| in multiples of a power of two `spacing` (float bits), rounded away from zero iff word < fraction * 2^32,
+/// exactly as codec.cpp does it. For |x| below 2^22 spacings, 2^-94 <= spacing <= 2^32.
+HWY_INLINE V drawn_multiple(V magnitude, VI spacing, VU word) {
+  const D d;
+  const DI di;
+  const V inverse = float_of(hn::Sub(hn::Set(di, 254 << 23), spacing));
+  const V whole = hn::Floor(hn::Mul(magnitude, inverse));
+  // fraction * 2^32, which is exact: a product that underflows as a multiple does not as this
+  const V scaled = hn::Mul(magnitude, float_of(hn::Sub(hn::Set(di, (254 + 32) << 23), spacing)));
+  const V fraction = hn::NegMulAdd(whole, hn::Set(d, 0x1p32f), scaled);
+  // an integer is below it iff it is below the next integer
+  const __m512i above = _mm512_cvt_roundps_epu32(fraction.raw, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+  const __mmask16 up = _mm512_cmplt_epu32_mask(word.raw, above);
+  return V{_mm512_mask_add_ps(whole.raw, up, whole.raw, hn::Set(d, 1.0f).raw)};
+}
+
+#else
+
+/// |x| in multiples of a power of two `spacing` (float bits), rounded away from zero iff word < fraction * 2^32,
+/// exactly as codec.cpp does it. For |x| below 2^22 spacings, 2^-70 < spacing: a subnormal x is then so small beside it
+/// that its bits do not matter.
+HWY_INLINE V drawn_multiple(V x, VI spacing, VU word) {
   const DI di;
   const DU du;
-  const VI field = shift_right(magnitude, 23);
+  const VI magnitude = bits_of(x), step = hn::ShiftRight<23>(spacing), field = hn::ShiftRight<23>(magnitude);
   const VI mantissa = hn::And(magnitude, hn::Set(di, 0x7fffff));
   const VU significand = hn::BitCast(du, hn::Or(mantissa, hn::Set(di, 1 << 23)));
   const VI drop = hn::Sub(hn::Add(step, hn::Set(di, 23)), field);  // bits below the last place, at least 1
@@ -74,8 +127,10 @@ HWY_INLINE VI drawn_multiple(VI magnitude, VI step, VU word) {
     threshold = hn::IfThenElse(far_u, hn::IfThenZeroElse(is_zero, above), threshold);
     kept = hn::IfThenZeroElse(far_u, kept);
   }
-  return hn::BitCast(di, hn::Sub(kept, hn::VecFromMask(du, hn::Lt(word, threshold))));
+  return hn::ConvertTo(D(), hn::BitCast(di, hn::Sub(kept, hn::VecFromMask(du, hn::Lt(word, threshold)))));
 }
+
+#endif
 
 /// Entry i of 16 floats.
 HWY_INLINE V lookup16(const float* HWY_RESTRICT table, VI i) {
@@ -106,13 +161,14 @@ struct FloatGrid {
   static constexpr bool kDraws = !kAway;  ///< one type serves rne and stochastic rounding
   int mantissa_bits, drop;                ///< M, 23 - M
   std::int32_t negative_zero;             ///< sign bit if the element has a -0
-  std::int32_t max_code;
-  int sign_shift;  ///< from the sign of a float to that of the code
+  std::int32_t max_code, code_mask;       ///< code_mask: all bits of a magnitude
+  int sign_shift;                         ///< from the sign of a float to that of the code
   explicit FloatGrid(const ElementParams& p)
       : mantissa_bits(p.mantissa_bits),
         drop(23 - p.mantissa_bits),
         negative_zero(p.negative_zero ? kSignMask : 0),
         max_code(p.max_code),
+        code_mask(static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint32_t>(p.max_code) + 1) - 1)),
         sign_shift(32 - p.bits) {}
 
   /// Nearest grid value of finite x; with kSaturate |x| beyond `limit` gives `limit`.
@@ -128,45 +184,49 @@ struct FloatGrid {
       const V left = hn::Sub(x, r);
       r = hn::IfThenElse(hn::Eq(left, hn::CopySign(half, x)), hn::Add(x, left), r);
     }
-    if constexpr (kSaturate) r = hn::Min(hn::Max(r, hn::Neg(limit)), limit);
+    if constexpr (kSaturate) r = clamp_magnitude(r, limit);
     return hn::Or(r, hn::And(x, float_of(hn::Set(di, negative_zero))));
   }
 
-  /// Code of the same value: |x| + C holds the multiple of the spacing in its low bits.
-  HWY_INLINE VI code(V x, VI low) const {
+  /// What code() adds to e and to the binade's number e >> drop for C, all in float bits.
+  HWY_INLINE VI code_offset(VI low) const { return hn::Sub(hn::Set(DI(), drop << 23), shift_right(low, drop)); }
+
+  /// Code of the same value; without kSaturate |x| must not round beyond the largest. C has the code of the binade in
+  /// its low bits, so that the low bits of |x| + C are the whole code. (That part is even: ties stay ties to even.)
+  template <bool kSaturate>
+  HWY_INLINE VI code(V x, VI low, V limit, VI offset) const {
     const DI di;
-    const V a = hn::Abs(x);
+    const V a = kSaturate ? smaller_magnitude(x, limit) : hn::Abs(x);
     const VI e = hn::Max(hn::And(bits_of(a), hn::Set(di, kExponentMask)), low);
-    const VI c = hn::Add(e, hn::Set(di, drop << 23));
+    const VI c = hn::Add(hn::Add(e, offset), shift_right(e, drop));
     const V sum = hn::Add(a, float_of(c));
-    VI multiple = hn::Sub(bits_of(sum), c);
+    VI code = bits_of(sum);
     if constexpr (kAway) {
       const V half = float_of(hn::Sub(e, hn::Set(di, (mantissa_bits + 1) << 23)));
       const auto tie = hn::Eq(hn::Sub(a, hn::Sub(sum, float_of(c))), half);
-      multiple = hn::Sub(multiple, bits_of(hn::VecFromMask(D(), tie)));
+      code = hn::Sub(code, bits_of(hn::VecFromMask(D(), tie)));
     }
-    const VI code = hn::Min(hn::Add(multiple, shift_right(hn::Sub(e, low), drop)), hn::Set(di, max_code));
+    const VI mask = hn::Set(di, code_mask);
+    if (HWY_LIKELY(negative_zero != 0)) return hn::IfVecThenElse(mask, code, shift_right(bits_of(x), sign_shift));
+    code = hn::And(code, mask);
     return hn::Or(code, sign_of(x, code));
   }
 
-  /// The multiple of the spacing that a draw decides on, and the exponent bits of x.
-  HWY_INLINE VI drawn(V x, VI e, VU word) const {
-    const DI di;
-    return drawn_multiple(magnitude_bits(x), hn::Sub(shift_right(e, 23), hn::Set(di, mantissa_bits)), word);
-  }
+  /// Bits of the spacing around values with the exponent bits e, and those of x.
+  HWY_INLINE VI spacing(VI e) const { return hn::Sub(e, hn::Set(DI(), mantissa_bits << 23)); }
   HWY_INLINE VI exponent(V x, VI low) const { return hn::Max(hn::And(bits_of(x), hn::Set(DI(), kExponentMask)), low); }
   HWY_INLINE VI random_code(V x, VI low, VU word) const {
     const VI e = exponent(x, low);
     const VI binade = shift_right(hn::Sub(e, low), drop);
-    const VI code = hn::Min(hn::Add(drawn(x, e, word), binade), hn::Set(DI(), max_code));
+    const VI multiple = hn::ConvertTo(DI(), drawn_multiple(hn::Abs(x), spacing(e), word));
+    const VI code = hn::Min(hn::Add(multiple, binade), hn::Set(DI(), max_code));
     return hn::Or(code, sign_of(x, code));
   }
   HWY_INLINE V random_value(V x, VI low, V limit, VU word) const {
-    const D d;
     const DI di;
-    const VI e = exponent(x, low);
-    const V spacing = float_of(hn::Sub(e, hn::Set(di, mantissa_bits << 23)));
-    const V r = hn::Min(hn::Mul(hn::ConvertTo(d, drawn(x, e, word)), spacing), limit);
+    const VI step = spacing(exponent(x, low));
+    const V r = hn::Min(hn::Mul(drawn_multiple(hn::Abs(x), step, word), float_of(step)), limit);
+    if (HWY_LIKELY(negative_zero != 0)) return hn::Or(r, hn::And(x, float_of(hn::Set(di, kSignMask))));
     const VI kept = hn::Or(mask_bits(hn::Gt(bits_of(r), hn::Zero(di))), hn::Set(di, negative_zero));
     return float_of(hn::Or(bits_of(r), hn::And(hn::And(bits_of(x), kept), hn::Set(di, kSignMask))));
   }
@@ -205,23 +265,26 @@ struct IntegerGrid {
     return hn::Min(hn::Max(round(x, c), low), high);
   }
 
-  /// The multiple as an integer. Bounds are multiples, so clamping before rounding changes nothing.
+  /// The multiple in the low 22 bits of each lane, in two's complement; what lies above is no part of it. Bounds are
+  /// multiples, so clamping before rounding changes nothing.
   HWY_INLINE VI code(V x, V c, V low, V high) const {
-    const V r = round(hn::Min(hn::Max(x, low), high), c);
-    return hn::Sub(bits_of(hn::Add(r, c)), bits_of(c));
+    const V clamped = hn::Min(hn::Max(x, low), high);
+    return bits_of(hn::Add(kAway ? round(clamped, c) : clamped, c));
   }
 
-  HWY_INLINE VI random_code(V x, V c, V low, V high, VU word) const {
-    const DI di;
+  HWY_INLINE V drawn(V x, VI step, V low, V high, VU word) const {
     const V clamped = hn::Min(hn::Max(x, low), high);
-    const VI step = hn::Sub(shift_right(bits_of(c), 23), hn::Set(di, 23));
-    const VI multiple = drawn_multiple(magnitude_bits(clamped), step, word);
-    return hn::IfThenElse(hn::RebindMask(di, hn::Lt(x, hn::Zero(D()))), hn::Neg(multiple), multiple);
+    return hn::CopySign(drawn_multiple(hn::Abs(clamped), step, word), clamped);
+  }
+  HWY_INLINE VI step_of(V c) const {
+    return hn::Sub(hn::And(bits_of(c), hn::Set(DI(), kExponentMask)), hn::Set(DI(), 23 << 23));
+  }
+  HWY_INLINE VI random_code(V x, V c, V low, V high, VU word) const {
+    return hn::ConvertTo(DI(), drawn(x, step_of(c), low, high, word));
   }
   HWY_INLINE V random_value(V x, V c, V low, V high, VU word) const {
-    const D d;
-    const V step = float_of(hn::Sub(hn::And(bits_of(c), hn::Set(DI(), kExponentMask)), hn::Set(DI(), 23 << 23)));
-    return hn::Mul(hn::ConvertTo(d, random_code(x, c, low, high, word)), step);
+    const VI step = step_of(c);
+    return hn::Add(hn::Mul(drawn(x, step, low, high, word), float_of(step)), hn::Zero(D()));  // no -0
   }
 };
 

@@ -50,7 +50,7 @@ HWY_INLINE void quantize_part(const Quantizer q, const BlockPlan& plan, const St
   const D d;
   const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
   Words words;
-  if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, index, n, words);
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, n, words);
   const std::uint32_t* word = kRandom ? words.first : nullptr;
   quantize_block<kRandom, 0>(q, s, 0, x, sink, whole, word, ahead);
   if (whole == n) return;

@@ -6,6 +6,7 @@
 #define LOWBIT_KERNELS_PACK_INL_H
 #endif
 
+#include <algorithm>
 #include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -120,7 +121,42 @@ HWY_INLINE std::size_t unpack_nibbles(const std::uint8_t* from, std::size_t n, s
   return i;
 }
 
+/// Six bits a code. Whole vectors of codes while a whole vector may be stored; returns the codes done.
+HWY_INLINE std::size_t pack_sixes(const std::uint8_t* codes, std::size_t n, std::uint8_t* to) {
+#if !HWY_HAVE_SCALABLE && HWY_MAX_BYTES >= 16
+  const D8 d8;
+  const D16 d16;
+  const hn::RepartitionToWide<D16> d32;
+  const std::size_t lanes = hn::Lanes(d8);
+  HWY_ALIGN static constexpr std::uint8_t kThirds[16] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
+  HWY_ALIGN static constexpr std::uint32_t kTogether[16] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
+  HWY_ALIGN std::uint32_t order[HWY_MAX_BYTES / 4];
+  for (std::size_t k = 0; k < hn::Lanes(d32); ++k)
+    order[k] = std::min(kTogether[k], static_cast<std::uint32_t>(hn::Lanes(d32) - 1));
+  const auto thirds = hn::LoadDup128(d8, kThirds);
+  const auto together = hn::SetTableIndices(d32, reinterpret_cast<const std::int32_t*>(order));
+  std::size_t i = 0;
+  // a store reaches a third beyond its own codes, into what the next one writes
+  for (; i + lanes + (lanes + 2) / 3 <= n; i += lanes) {
+    const auto one = hn::BitCast(d16, hn::LoadU(d8, codes + i));
+    const auto two = hn::BitCast(
+        d32, hn::Or(hn::And(one, hn::Set(d16, 0x003f)), hn::And(hn::ShiftRight<2>(one), hn::Set(d16, 0x0fc0))));
+    const auto four =
+        hn::Or(hn::And(two, hn::Set(d32, 0x000fff)), hn::And(hn::ShiftRight<4>(two), hn::Set(d32, 0xfff000)));
+    const auto bytes = hn::BitCast(d32, hn::TableLookupBytes(hn::BitCast(d8, four), thirds));
+    hn::StoreU(hn::BitCast(d8, hn::TableLookupLanes(bytes, together)), d8, to + i / 4 * 3);
+  }
+  return i;
 #else
+  (void)codes, (void)n, (void)to;
+  return 0;
+#endif
+}
+
+#else
+HWY_INLINE std::size_t pack_sixes(const std::uint8_t*, std::size_t, std::uint8_t*) {
+  return 0;
+}
 HWY_INLINE std::size_t pack_nibbles(const std::uint8_t*, std::size_t, std::uint8_t*) {
   return 0;
 }
@@ -144,8 +180,10 @@ HWY_INLINE void pack_bits(int bits, const std::uint8_t* codes, std::size_t n, st
     }
     case 5:
       return pack_words<5>(codes, n, to);
-    case 6:
-      return pack_words<6>(codes, n, to);
+    case 6: {
+      const std::size_t done = pack_sixes(codes, n, to);
+      return pack_words<6>(codes + done, n - done, to + done / 4 * 3);
+    }
     case 7:
       return pack_words<7>(codes, n, to);
     default:

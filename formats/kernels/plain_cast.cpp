@@ -90,7 +90,9 @@ struct NarrowCast {
   }
   HWY_INLINE VI code(V r) const {
     const DI di;
-    const VI finite = grid.code(hn::IfThenZeroElse(hn::IsNaN(r), r), hn::Set(di, min_normal));
+    const VI low = hn::Set(di, min_normal);
+    const V number = hn::IfThenZeroElse(hn::IsNaN(r), r);
+    const VI finite = grid.template code<false>(number, low, number, grid.code_offset(low));
     const VI sign = shift_right(hn::And(bits_of(r), hn::Set(di, kSignMask)), grid.sign_shift);
     const auto infinite = hn::Eq(magnitude_bits(r), hn::Set(di, kExponentMask));
     const VI code = hn::IfThenElse(infinite, hn::Or(sign, hn::Set(di, infinity_code)), finite);
@@ -128,7 +130,7 @@ HWY_INLINE void cast_part(const Cast cast, const CastPlan& plan, const float* x,
   const DU du;
   const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
   Words words;
-  if constexpr (kRounding == Rounding::sr) fill_words(plan.seed, plan.stream_number, index, n + lanes, words);
+  if constexpr (kRounding == Rounding::sr) WordSource(plan.seed, plan.stream_number).fill(index, n + lanes, words);
   const auto word = [&](std::size_t i) HWY_ATTR {
     if constexpr (kRounding == Rounding::sr) return hn::LoadU(du, words.first + i);
     return hn::Zero(du);

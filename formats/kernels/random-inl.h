@@ -17,17 +17,25 @@ namespace HWY_NAMESPACE {
 /// Words of up to kValues consecutive values.
 struct Words {
   static constexpr std::size_t kValues = 512 * HWY_MAX_BYTES / 4 + 2048;
-  /// Two batches of the widest target more than are asked for, and the words before the first in its block of four.
+  /// Four vectors of counters of the widest target more than are asked for, and the words before the first in its block
+  /// of four.
   HWY_ALIGN std::uint32_t room[kValues + 2 * HWY_MAX_BYTES + 4];
   const std::uint32_t* first;  ///< word of the first value
 };
 
 #if HWY_TARGET == HWY_SCALAR
 
-HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
-  for (std::size_t i = 0; i < n; ++i) w.room[i] = random_word(seed, stream, index + i);
-  w.first = w.room;
-}
+class WordSource {
+ public:
+  WordSource(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
+  void fill(std::uint64_t index, std::size_t n, Words& w) const {
+    for (std::size_t i = 0; i < n; ++i) w.room[i] = random_word(seed_, stream_, index + i);
+    w.first = w.room;
+  }
+
+ private:
+  std::uint64_t seed_, stream_;
+};
 
 #else
 
@@ -39,60 +47,79 @@ HWY_INLINE V64 product(V64 a, std::uint32_t b) {
   return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b));
 }
 
-HWY_INLINE void philox_round(V64& c0, V64& c1, V64& c2, V64& c3, const std::uint64_t* HWY_RESTRICT keys) {
-  const D64 d64;
-  const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
-  c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(d64, keys[0]));
-  c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(d64, keys[1]));
-  c1 = b;
-  c3 = a;
-}
+/// Counters at work. Low halves of 64-bit lanes hold the 32-bit numbers; what is above never matters.
+struct Philox {
+  V64 c0, c1, c2, c3;
+  HWY_INLINE Philox(V64 counter, std::uint64_t stream)
+      : c0(counter), c1(hn::ShiftRight<32>(counter)), c2(hn::Set(D64(), stream)), c3(hn::Set(D64(), stream >> 32)) {}
 
-/// Four words of each counter, at `to`. Low halves of 64-bit lanes hold the 32-bit numbers; what is above never
-/// matters.
-HWY_INLINE void philox_words(V64 counter, std::uint64_t stream, const std::uint64_t* HWY_RESTRICT keys,
+  HWY_INLINE void round(V64 key0, V64 key1) {
+    const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
+    c0 = hn::Xor3(hn::ShiftRight<32>(b), c1, key0);
+    c2 = hn::Xor3(hn::ShiftRight<32>(a), c3, key1);
+    c1 = b;
+    c3 = a;
+  }
+  /// Four words of each counter.
+  HWY_INLINE void store(std::uint32_t* HWY_RESTRICT to) const {
+    const D64 d64;
+    const hn::RepartitionToNarrow<D64> d32;
+    const V64 low = hn::Set(d64, 0xffffffffu);
+    const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
+    const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, to);
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), d32, to + 2 * hn::Lanes(d64));
+  }
+};
+
+/// Words of four vectors of counters, round by round side by side: each alone waits for its multiplications, and what
+/// a processor looks ahead holds little more than one.
+HWY_INLINE void philox_words(V64 counter, V64 next, std::uint64_t stream, const std::uint64_t* HWY_RESTRICT keys,
                              std::uint32_t* HWY_RESTRICT to) {
   const D64 d64;
-  const hn::RepartitionToNarrow<D64> d32;
-  const V64 low = hn::Set(d64, 0xffffffffu);
-  V64 c0 = counter, c1 = hn::ShiftRight<32>(counter), c2 = hn::Set(d64, stream), c3 = hn::Set(d64, stream >> 32);
-  // written out: the loop over rounds would not be unrolled
-  philox_round(c0, c1, c2, c3, keys);
-  philox_round(c0, c1, c2, c3, keys + 2);
-  philox_round(c0, c1, c2, c3, keys + 4);
-  philox_round(c0, c1, c2, c3, keys + 6);
-  philox_round(c0, c1, c2, c3, keys + 8);
-  philox_round(c0, c1, c2, c3, keys + 10);
-  philox_round(c0, c1, c2, c3, keys + 12);
-  philox_round(c0, c1, c2, c3, keys + 14);
-  philox_round(c0, c1, c2, c3, keys + 16);
-  philox_round(c0, c1, c2, c3, keys + 18);
-  const V64 w01 = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
-  const V64 w23 = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
-  hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), d32, to);
-  hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), d32, to + 2 * hn::Lanes(d64));
+  const std::size_t words = 4 * hn::Lanes(d64);
+  const V64 second = hn::Add(counter, next), third = hn::Add(second, next);
+  Philox a(counter, stream), b(second, stream), c(third, stream), e(hn::Add(third, next), stream);
+  for (int r = 0; r < 20; r += 2) {
+    const V64 key0 = hn::Set(d64, keys[r]), key1 = hn::Set(d64, keys[r + 1]);
+    a.round(key0, key1);
+    b.round(key0, key1);
+    c.round(key0, key1);
+    e.round(key0, key1);
+  }
+  a.store(to);
+  b.store(to + words);
+  c.store(to + 2 * words);
+  e.store(to + 3 * words);
 }
 
-HWY_INLINE void fill_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::size_t n, Words& w) {
-  const D64 d64;
-  const std::size_t lanes = hn::Lanes(d64);
-  HWY_ALIGN std::uint64_t keys[20];
-  auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
-  for (int r = 0; r < 10; ++r, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) keys[2 * r] = k0, keys[2 * r + 1] = k1;
-  // lanes 0, 2, 4, ... take the first half of the counters and 1, 3, 5, ... the second, for the interleaved stores
-  HWY_ALIGN std::uint64_t order[HWY_MAX_BYTES / 8];
-  for (std::size_t i = 0; i < lanes; ++i) order[i] = i % 2 == 0 ? i / 2 : lanes / 2 + i / 2;
-  V64 counter = hn::Add(hn::Load(d64, order), hn::Set(d64, index / 4));
-  const V64 next = hn::Set(d64, lanes);
-  // two batches at a time: one alone waits for its multiplications
-  for (std::size_t i = 0, wanted = n + index % 4; i < wanted; i += 8 * lanes) {
-    const V64 second = hn::Add(counter, next);
-    philox_words(counter, stream, keys, w.room + i);
-    philox_words(second, stream, keys, w.room + i + 4 * lanes);
-    counter = hn::Add(second, next);
+class WordSource {
+ public:
+  WordSource(std::uint64_t seed, std::uint64_t stream) : stream_(stream) {
+    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+    for (int r = 0; r < 10; ++r, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) keys_[2 * r] = k0, keys_[2 * r + 1] = k1;
+    // lanes 0, 2, 4, ... take the first half of the counters and 1, 3, 5, ... the second, for the interleaved stores
+    const std::size_t lanes = hn::Lanes(D64());
+    for (std::size_t i = 0; i < lanes; ++i) order_[i] = i % 2 == 0 ? i / 2 : lanes / 2 + i / 2;
   }
-  w.first = w.room + index % 4;
-}
+  /// The n words from number `index` on.
+  HWY_INLINE void fill(std::uint64_t index, std::size_t n, Words& w) const {
+    const D64 d64;
+    const std::size_t lanes = hn::Lanes(d64);
+    V64 counter = hn::Add(hn::Load(d64, order_), hn::Set(d64, index / 4));
+    const V64 next = hn::Set(d64, lanes), far = hn::Set(d64, 4 * lanes);
+    for (std::size_t i = 0, wanted = n + index % 4; i < wanted; i += 16 * lanes) {
+      philox_words(counter, next, stream_, keys_, w.room + i);
+      counter = hn::Add(counter, far);
+    }
+    w.first = w.room + index % 4;
+  }
+
+ private:
+  std::uint64_t stream_;
+  HWY_ALIGN std::uint64_t keys_[20];
+  HWY_ALIGN std::uint64_t order_[HWY_MAX_BYTES / 8];
+};
 
 #endif
 

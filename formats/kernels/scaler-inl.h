@@ -41,7 +41,10 @@ struct ScaleRounder {
   HWY_INLINE V operator()(V v) const {
     return rounds ? grid.value<true>(v, hn::Set(DI(), low), hn::Set(D(), limit)) : v;
   }
-  HWY_INLINE VI code(V rounded) const { return rounds ? grid.code(rounded, hn::Set(DI(), low)) : bits_of(rounded); }
+  HWY_INLINE VI code(V rounded) const {
+    const VI smallest = hn::Set(DI(), low);
+    return rounds ? grid.code<false>(rounded, smallest, rounded, grid.code_offset(smallest)) : bits_of(rounded);
+  }
 };
 
 /// E8M0 scales: the grid is scaled, not the values.
@@ -65,7 +68,7 @@ template <bool kAway, bool kSaturate>
 struct PowerFloat {
   static constexpr bool kDraws = !kAway;
   static constexpr bool kAwayFromZero = kAway;
-  static constexpr int kConstants = 2;
+  static constexpr int kConstants = 3;
   static constexpr bool kRange = false;
   PowerOfTwo scaler;
   FloatGrid<kAway> grid;
@@ -80,10 +83,13 @@ struct PowerFloat {
     const VI low = hn::Add(scale, hn::Set(di, min_normal - (127 << 23)));
     c.put(0, float_of(low));
     c.put(1, hn::Mul(float_of(scale), hn::Set(D(), max)));
+    c.put(2, float_of(grid.code_offset(low)));
     return scaler.flags(amax);
   }
   HWY_INLINE V value(V x, V c0, V c1, V) const { return grid.template value<kSaturate>(x, bits_of(c0), c1); }
-  HWY_INLINE VI code(V x, V c0, V, V) const { return grid.code(x, bits_of(c0)); }
+  HWY_INLINE VI code(V x, V c0, V c1, V c2) const {
+    return grid.template code<kSaturate>(x, bits_of(c0), c1, bits_of(c2));
+  }
   HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const { return grid.random_value(x, bits_of(c0), c1, word); }
   HWY_INLINE VI random_code(V x, V c0, V, V, VU word) const { return grid.random_code(x, bits_of(c0), word); }
   HWY_INLINE VI scale_code(V c0, V, V) const {
@@ -168,7 +174,10 @@ struct QuotientFloat : Quotient<kSecond> {
     const V r = grid.template value<true>(hn::Div(x, c0), hn::Set(DI(), min_normal), hn::Set(D(), max));
     return this->scaled(r, c0, c1);
   }
-  HWY_INLINE VI code(V x, V c0, V, V) const { return grid.code(hn::Div(x, c0), hn::Set(DI(), min_normal)); }
+  HWY_INLINE VI code(V x, V c0, V, V) const {
+    const VI smallest = hn::Set(DI(), min_normal);
+    return grid.template code<true>(hn::Div(x, c0), smallest, hn::Set(D(), max), grid.code_offset(smallest));
+  }
   HWY_INLINE V random_value(V x, V c0, V c1, V, VU word) const {
     const VI smallest = hn::Set(DI(), min_normal);
     return this->scaled(grid.random_value(hn::Div(x, c0), smallest, hn::Set(D(), max), word), c0, c1);
@@ -269,9 +278,7 @@ struct Shifted {
     return clamped(grid.round(position(x, c0, c1), hn::Set(D(), grid.kUnit)), c1);
   }
   HWY_INLINE V random_whole(V x, V c0, V c1, VU word) const {
-    const D d;
-    const V p = position(x, c0, c1),
-            multiple = hn::ConvertTo(d, drawn_multiple(magnitude_bits(p), hn::Set(DI(), 127), word));
+    const V p = position(x, c0, c1), multiple = drawn_multiple(hn::Abs(p), hn::Set(DI(), 127 << 23), word);
     return clamped(hn::CopySign(multiple, p), c1);
   }
   HWY_INLINE V decoded(V q, V c0, V c1) const {

@@ -20,10 +20,11 @@ HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 
-/// Values of a strip: 8 KiB, so that a strip, its results and the strip that is fetched meanwhile share a first-level
-/// cache.
-constexpr std::size_t kStripValues = 2048;
-constexpr std::size_t kStripBlocks = 256;
+/// Values of a strip: 4 KiB. Measuring a strip leaves the memory idle, so it must be over before what has been asked
+/// for meanwhile has come; and a strip, its results and what is fetched ahead share a first-level cache.
+constexpr std::size_t kStripValues = 1024;
+constexpr std::size_t kStripAhead = 1024;  ///< values that are fetched before a strip needs them
+constexpr std::size_t kStripBlocks = 512;
 
 /// Blocks of `group` values in a strip, a multiple of the lanes.
 HWY_INLINE std::size_t strip_blocks(std::size_t group) {
@@ -130,13 +131,14 @@ HWY_INLINE void strip_of(const Quantizer q, const BlockPlan& plan, const float* 
   const std::size_t lanes = hn::Lanes(D()), group = kVectors == 0 ? plan.group : kVectors * lanes;
   const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
   Words words;
-  if constexpr (kRandom) fill_words(plan.seed, plan.stream_number, index, blocks * group, words);
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words);
   const auto word = [&](std::size_t b) { return kRandom ? words.first + b * group : nullptr; };
   if (HWY_LIKELY(ordinary)) {
     for (std::size_t b = 0; b < blocks; ++b)
       quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word(b), ahead);
     return;
   }
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words);
   for (std::size_t b = 0; b < blocks; ++b) {
     if (s.flags[b] == kZero)
       sink.at(b * group).zeros(group, plan.zero_code);

@@ -52,51 +52,58 @@ struct TernaryNearest : TernaryThreshold {
 };
 
 #if LOWBIT_FOUR_DOUBLES
-/// Blocks that are measured side by side: the doubles of a vector.
-constexpr std::size_t kAbreast = HWY_MAX_BYTES / sizeof(double);
-using F4 = hn::FixedTag<float, 4>;
-using Fs = hn::FixedTag<float, kAbreast>;
-using Is = hn::RebindToSigned<Fs>;
-using Ds = hn::Rebind<double, Fs>;
+/// Blocks that are measured side by side, as many as a vector has floats: two vectors of doubles, whose additions do
+/// not wait for each other.
+constexpr std::size_t kAbreast = HWY_MAX_BYTES / sizeof(float);
+using Fh = hn::FixedTag<float, kAbreast / 2>;
+using Ds = hn::Rebind<double, Fh>;
+using Vd = hn::Vec<Ds>;
 
-/// Magnitudes of four times four values: vector r of the result holds value r of four blocks.
-struct Sixteen {
-  hn::Vec<F4> r0, r1, r2, r3;
+/// Four values from x on of the blocks that lie `step` values apart, one block in each 128 bits.
+HWY_INLINE V four_of(const float* HWY_RESTRICT x, std::size_t step) {
+  const hn::FixedTag<float, 4> f4;
+  const hn::FixedTag<float, 8> f8;
+  const auto low = hn::Combine(f8, hn::LoadU(f4, x + step), hn::LoadU(f4, x));
+#if HWY_MAX_BYTES == 64
+  return hn::Combine(D(), hn::Combine(f8, hn::LoadU(f4, x + 3 * step), hn::LoadU(f4, x + 2 * step)), low);
+#else
+  return low;
+#endif
+}
+
+/// Magnitudes of four values of kAbreast blocks: lane b of r0 .. r3 belongs to block b.
+struct Rows {
+  V r0, r1, r2, r3;
 };
-HWY_INLINE Sixteen transpose(const float* HWY_RESTRICT x, std::size_t group) {
-  const F4 d;
-  const auto a = hn::Abs(hn::LoadU(d, x)), b = hn::Abs(hn::LoadU(d, x + group));
-  const auto c = hn::Abs(hn::LoadU(d, x + 2 * group)), e = hn::Abs(hn::LoadU(d, x + 3 * group));
-  const auto ab = hn::InterleaveLower(d, a, b), ce = hn::InterleaveLower(d, c, e);
-  const auto ab2 = hn::InterleaveUpper(d, a, b), ce2 = hn::InterleaveUpper(d, c, e);
-  return {hn::ConcatLowerLower(d, ce, ab), hn::ConcatUpperUpper(d, ce, ab), hn::ConcatLowerLower(d, ce2, ab2),
-          hn::ConcatUpperUpper(d, ce2, ab2)};
+HWY_INLINE Rows transpose(const float* HWY_RESTRICT x, std::size_t group) {
+  const D d;
+  const hn::RepartitionToWide<D> d2;
+  const auto lower = [&](V a, V b) HWY_ATTR { return hn::BitCast(d2, hn::InterleaveLower(d, a, b)); };
+  const auto upper = [&](V a, V b) HWY_ATTR { return hn::BitCast(d2, hn::InterleaveUpper(d, a, b)); };
+  // 128 bits k of these: blocks 4 k, 4 k + 1, 4 k + 2, 4 k + 3
+  const V a = hn::Abs(four_of(x, 4 * group)), b = hn::Abs(four_of(x + group, 4 * group));
+  const V c = hn::Abs(four_of(x + 2 * group, 4 * group)), e = hn::Abs(four_of(x + 3 * group, 4 * group));
+  const auto ab = lower(a, b), ce = lower(c, e), ab2 = upper(a, b), ce2 = upper(c, e);
+  return {hn::BitCast(d, hn::InterleaveLower(d2, ab, ce)), hn::BitCast(d, hn::InterleaveUpper(d2, ab, ce)),
+          hn::BitCast(d, hn::InterleaveLower(d2, ab2, ce2)), hn::BitCast(d, hn::InterleaveUpper(d2, ab2, ce2))};
 }
 
-/// to[kAbreast * i + b] = magnitude of value i of block b. Whole vectors are stored: loads of a vector that was stored
-/// in halves would wait.
-template <class Tag>
-HWY_INLINE void transpose_abreast(const Tag d, const float* HWY_RESTRICT x, std::size_t group, float* HWY_RESTRICT to) {
-  for (std::size_t i = 0; i < group; i += 4, to += 4 * kAbreast) {
-    const Sixteen low = transpose(x + i, group);
-    if constexpr (kAbreast == 4) {
-      hn::Store(low.r0, d, to), hn::Store(low.r1, d, to + kAbreast);
-      hn::Store(low.r2, d, to + 2 * kAbreast), hn::Store(low.r3, d, to + 3 * kAbreast);
-    } else {
-      const Sixteen high = transpose(x + 4 * group + i, group);
-      hn::Store(hn::Combine(d, high.r0, low.r0), d, to);
-      hn::Store(hn::Combine(d, high.r1, low.r1), d, to + kAbreast);
-      hn::Store(hn::Combine(d, high.r2, low.r2), d, to + 2 * kAbreast);
-      hn::Store(hn::Combine(d, high.r3, low.r3), d, to + 3 * kAbreast);
-    }
+/// Sums in double of the lower and the upper half of the blocks.
+struct Sums {
+  Vd low, high;
+  HWY_INLINE Sums() : low(hn::Zero(Ds())), high(hn::Zero(Ds())) {}
+  HWY_INLINE void add(V v) {
+    const Fh h;
+    low = hn::Add(low, hn::PromoteTo(Ds(), hn::LowerHalf(h, v)));
+    high = hn::Add(high, hn::PromoteTo(Ds(), hn::UpperHalf(h, v)));
   }
-}
+};
 
 /// v > 0 as a float below it or equal; with `odd` an inexact one has an odd last bit, so that rounding it again to
 /// fewer bits equals rounding v.
-HWY_INLINE hn::Vec<Fs> below(hn::Vec<Ds> v, bool odd) {
-  const Fs f;
-  const Is i;
+HWY_INLINE hn::Vec<Fh> below(Vd v, bool odd) {
+  const Fh f;
+  const hn::RebindToSigned<Fh> i;
   const Ds d;
   const auto nearest = hn::DemoteTo(f, v);
   const auto difference = hn::DemoteTo(f, hn::Sub(hn::PromoteTo(d, nearest), v));
@@ -107,37 +114,62 @@ HWY_INLINE hn::Vec<Fs> below(hn::Vec<Ds> v, bool odd) {
   return hn::BitCast(f, bits);
 }
 
+/// Unrounded scales of half the blocks.
+HWY_INLINE void put_scales(const BlockPlan& plan, Vd scale, float* to) {
+  hn::StoreU(plan.rounds_scale ? below(scale, true) : hn::DemoteTo(Fh(), scale), Fh(), to);
+}
+
+/// Scales and thresholds of the rule twn from the sums of all magnitudes; t: these, transposed.
+HWY_INLINE void measure_above(const BlockPlan& plan, const float* HWY_RESTRICT t, Sums all, float* scale,
+                              float* threshold) {
+  const D d;
+  const Fh h;
+  const Ds dd;
+  const std::size_t half = hn::Lanes(h);
+  const Vd group = hn::Set(dd, static_cast<double>(plan.group)), share = hn::Set(dd, 0.7);
+  hn::StoreU(below(hn::Mul(share, hn::Div(all.low, group)), false), h, threshold);
+  hn::StoreU(below(hn::Mul(share, hn::Div(all.high, group)), false), h, threshold + half);
+  // a float is above the threshold iff it is above the largest float that is not
+  const DI di;
+  const V limit = hn::LoadU(d, threshold);
+  VI counts = hn::Zero(di);
+  Sums above;
+  for (std::size_t i = 0; i < plan.group; ++i) {
+    const V v = hn::Load(d, t + kAbreast * i);
+    const auto larger = hn::Gt(v, limit);
+    above.add(hn::IfThenElseZero(larger, v));
+    counts = hn::Sub(counts, hn::VecFromMask(di, hn::RebindMask(di, larger)));
+  }
+  const V count = hn::ConvertTo(d, hn::Max(counts, hn::Set(di, 1)));
+  put_scales(plan, hn::Div(above.low, hn::PromoteTo(dd, hn::LowerHalf(h, count))), scale);
+  put_scales(plan, hn::Div(above.high, hn::PromoteTo(dd, hn::UpperHalf(h, count))), scale + half);
+}
+
 /// Unrounded scales, thresholds and largest magnitudes of kAbreast blocks.
 HWY_INLINE void measure_abreast(const BlockPlan& plan, const float* x, Strip& s, std::size_t b) {
-  const Fs f;
-  const Is i4;
-  const Ds d;
+  const D d;
+  const DI di;
   const std::size_t group = plan.group;
+  const bool twn = plan.ternary_rule == ScaleRule::twn;
   HWY_ALIGN float t[kAbreast * kMaxBlock];
-  transpose_abreast(f, x, group, t);
-  auto sum = hn::Zero(d);
-  auto largest = hn::Zero(i4);
-  for (std::size_t i = 0; i < group; ++i) {
-    const auto v = hn::Load(f, t + kAbreast * i);
-    largest = hn::Max(largest, hn::BitCast(i4, v));
-    sum = hn::Add(sum, hn::PromoteTo(d, v));
+  Sums sums;
+  VI largest = hn::Zero(di);
+  for (std::size_t i = 0; i < group; i += 4) {
+    const Rows r = transpose(x + i, group);
+    largest = hn::Max(largest, hn::Max(hn::Max(bits_of(r.r0), bits_of(r.r1)), hn::Max(bits_of(r.r2), bits_of(r.r3))));
+    sums.add(r.r0), sums.add(r.r1), sums.add(r.r2), sums.add(r.r3);
+    if (!twn) continue;
+    float* to = t + kAbreast * i;
+    hn::Store(r.r0, d, to), hn::Store(r.r1, d, to + kAbreast);
+    hn::Store(r.r2, d, to + 2 * kAbreast), hn::Store(r.r3, d, to + 3 * kAbreast);
   }
-  auto scale = hn::Div(sum, hn::Set(d, static_cast<double>(group)));
-  if (plan.ternary_rule == ScaleRule::absmax) scale = hn::PromoteTo(d, hn::BitCast(f, largest));
-  if (plan.ternary_rule == ScaleRule::twn) {
-    const auto threshold = hn::Mul(hn::Set(d, 0.7), scale);
-    auto count = hn::Zero(d), above = hn::Zero(d);
-    for (std::size_t i = 0; i < group; ++i) {
-      const auto v = hn::PromoteTo(d, hn::Load(f, t + kAbreast * i));
-      const auto larger = hn::Gt(v, threshold);
-      above = hn::Add(above, hn::IfThenElseZero(larger, v));
-      count = hn::Add(count, hn::IfThenElseZero(larger, hn::Set(d, 1.0)));
-    }
-    scale = hn::Div(above, hn::Max(count, hn::Set(d, 1.0)));
-    hn::StoreU(below(threshold, false), f, s.constants + Strip::kRoom + b);
-  }
-  hn::StoreU(plan.rounds_scale ? below(scale, true) : hn::DemoteTo(f, scale), f, s.constants + b);
-  hn::StoreU(largest, i4, s.largest + b);
+  float* scale = s.constants + b;
+  hn::StoreU(largest, di, s.largest + b);
+  if (twn) return measure_above(plan, t, sums, scale, s.constants + Strip::kRoom + b);
+  if (plan.ternary_rule == ScaleRule::absmax) return hn::StoreU(float_of(largest), d, scale);
+  const Vd n = hn::Set(Ds(), static_cast<double>(group));
+  put_scales(plan, hn::Div(sums.low, n), scale);
+  put_scales(plan, hn::Div(sums.high, n), scale + hn::Lanes(Fh()));
 }
 
 /// Flags, and scales rounded to their element.
@@ -156,19 +188,26 @@ HWY_INLINE void finish(const BlockPlan& plan, const ScaleRounder round, std::siz
   }
 }
 
-/// Blocks of a strip, at most kStripBlocks, into the sink; the last ones, fewer than kAbreast, go to unusual(block), as
-/// do those with flags to that effect.
+/// Measures the last blocks of a tensor, fewer than kAbreast.
+void measure_rest(const BlockPlan& plan, const float* x, std::size_t blocks, Strip& s, std::size_t b) {
+  HWY_ALIGN float padded[kAbreast * kMaxBlock];
+  std::copy_n(x, blocks * plan.group, padded);
+  std::fill_n(padded + blocks * plan.group, (kAbreast - blocks) * plan.group, 0.0f);
+  measure_abreast(plan, padded, s, b);
+}
+
+/// Blocks of a strip, at most kStripBlocks, into the sink; those with flags to that effect go to unusual(block).
 template <class Quantizer, class Sink, class Unusual>
 HWY_INLINE void ternary_strip(const Quantizer q, const BlockPlan& plan, const float* x, Sink sink, std::size_t blocks,
-                              Strip& s, const Unusual& unusual) {
+                              std::size_t ahead, Strip& s, const Unusual& unusual) {
   const std::size_t group = plan.group, whole = blocks / kAbreast * kAbreast;
   for (std::size_t b = 0; b < whole; b += kAbreast) measure_abreast(plan, x + b * group, s, b);
+  if (whole < blocks) measure_rest(plan, x + whole * group, blocks - whole, s, whole);
   finish(plan, q.round, blocks, s);
-  for (std::size_t b = whole; b < blocks; ++b) s.flags[b] = kUnusual;
   for (std::size_t b = 0; b < blocks; ++b) {
     const Sink to = sink.at(b * group);
     if (HWY_LIKELY(s.flags[b] == kOrdinary))
-      quantize_block<false, 0>(q, s, b, x + b * group, to, group, nullptr, 0);
+      quantize_block<false, 0>(q, s, b, x + b * group, to, group, nullptr, ahead);
     else if (s.flags[b] == kZero)
       to.zeros(group, plan.zero_code);
     else
@@ -196,12 +235,17 @@ void QuantizeTernary(const BlockPlan& plan, const float* x, float* y, std::size_
     Strip s = {};
     for (std::size_t first = 0; first < blocks; first += strip) {
       const std::size_t n = std::min(strip, blocks - first), at = first * group;
-      ternary_strip(q, plan, x + at, ValueSink<false>{y + at}, n, s, [&](std::size_t b) {
+      const auto unusual = [&](std::size_t b) {
         const std::size_t i = at + b * group;
         reference_group(plan, x + i, y + i, group, index + i);
-      });
+      };
+      if (plan.stream)
+        ternary_strip(q, plan, x + at, ValueSink<true>{y + at}, n, strip * group, s, unusual);
+      else
+        ternary_strip(q, plan, x + at, ValueSink<false>{y + at}, n, strip * group, s, unusual);
     }
   });
+  if (plan.stream) hwy::FlushStream();
 #else
   for (std::size_t b = 0; b < blocks; ++b)
     reference_group(plan, x + b * plan.group, y + b * plan.group, plan.group, index + b * plan.group);
@@ -219,7 +263,7 @@ void EncodeTernary(const BlockPlan& plan, const float* x, std::size_t blocks, st
       const std::size_t n = std::min(strip, blocks - first), at = first * group;
       std::uint8_t* codes = out.bits == 8 ? out.codes : buffer;
       StripCodes unusual;
-      ternary_strip(q, plan, x + at, CodeSink{codes}, n, s, [&](std::size_t b) {
+      ternary_strip(q, plan, x + at, CodeSink{codes}, n, strip * group, s, [&](std::size_t b) {
         const std::size_t i = b * group;
         unusual.scale[b] = reference_codes(plan, x + at + i, group, index + at + i, 1, codes + i).scale_code;
       });
