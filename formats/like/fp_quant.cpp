@@ -1,5 +1,6 @@
 // like=fp_quant, fp_quant_ste: the Quantizer class of IST-DASLab/FP-Quant with its min-max observer on float32 tensors.
 // Where it raises (a NaN, an all-zero or infinite tensor under nvfp4) its arithmetic is simply carried on here.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -54,9 +55,10 @@ float power_scale(float exponent) {
 }
 
 float e4m3_scale(float scale, float global) {
+  static const Element& e4m3 = element("e4m3");
   const float wanted = clamp_or_nan(scale * global, -kMaxE4m3, kMaxE4m3);
   if (std::isnan(wanted)) return wanted;
-  return round_to(element("e4m3"), wanted) * reciprocal(global);
+  return round_to(e4m3, wanted) * reciprocal(global);
 }
 
 /// Scale and zero point of a group (get_quantization_params).
@@ -80,7 +82,8 @@ Parameters parameters(const Format& format, float global, std::span<const float>
 
 /// cast_to_fp4: E2M1 to even, saturating; sign(x) makes +0 of -0.
 float cast_to_fp4(float x) {
-  return std::isnan(x) ? x : round_to(element("e2m1"), std::abs(x)) * sign_of(x);
+  static const Element& e2m1 = element("e2m1");
+  return std::isnan(x) ? x : round_to(e2m1, std::abs(x)) * sign_of(x);
 }
 
 /// quantize(): the value on the grid of the element, before the scale.
@@ -99,8 +102,26 @@ float round_trip(const Format& format, const Parameters& p, float x) {
   return format.element->is_float() ? q * p.scale : (q - p.zero) * p.scale;
 }
 
+/// round_trip of E2M1 on numbers under a number as scale. Adding and subtracting a float whose last bit is the gap of
+/// the binade rounds to a multiple of that gap, ties to even.
+void round_trips_e2m1(float scale, std::span<const float> x, float* y) {
+  constexpr std::int32_t kFieldOfOne = 127, kGapOfOne = 22;  // above 1 the gap is half of the power of two below
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float u = x[i] / scale;
+    const float magnitude = std::min(std::abs(u), 2 * kMaxE2m1);
+    const std::int32_t field = std::max(std::bit_cast<std::int32_t>(magnitude) >> 23, kFieldOfOne);
+    const float magic = std::bit_cast<float>((field + kGapOfOne) << 23);
+    const float q = std::min((magnitude + magic) - magic, kMaxE2m1);
+    y[i] = q * static_cast<float>((u > 0) - (u < 0)) * scale;
+  }
+}
+
 void quantize_group(const Format& format, float tensor_amax, std::span<const float> x, float* y) {
   const Parameters p = parameters(format, global_scale(tensor_amax), x);
+  // the range of a group with a NaN is NaN, with an infinity infinite, and then so is the scale unless it was clamped
+  if (format.element->is_float() && format.like == "fp_quant" && p.scale > 0 && std::isfinite(p.scale) &&
+      std::isfinite(tensor_amax) && std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); }))
+    return round_trips_e2m1(p.scale, x, y);
   for (std::size_t i = 0; i < x.size(); ++i) {
     float value = round_trip(format, p, x[i]);
     if (format.like == "fp_quant_ste") value = x[i] + (value - x[i]);
