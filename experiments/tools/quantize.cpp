@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "experiments/tools/codes_file.hpp"
 #include "experiments/tools/model_options.hpp"
 #include "experiments/tools/npy_output.hpp"
 #include "experiments/tools/output.hpp"
@@ -44,6 +45,7 @@ CommandLine declare() {
   line.value("skip-layers", "LIST", "layers left as they are: 0,29 or 0-2");
   line.flag("fuse-scales", "one second-level scale for q, k and v, and for gate and up");
   line.flag("static-scales", "second-level scales of activations from calibration (ts=static)");
+  line.value("codes", "FILE", "with --weight: its codes too, a codes file (.h5)");
   declare_threads(line);
   declare_out(line, "a folder (--model) or a .npy file (--weight)");
   declare_output(line);
@@ -59,6 +61,7 @@ weights::Target target_of(const CommandLine& line) {
   target.transform = line.text("transform");
   target.fuse_scales = line.given("fuse-scales");
   target.static_scales = line.given("static-scales");
+  target.keep_codes = true;
   return target;
 }
 
@@ -107,10 +110,23 @@ weights::Statistics layer_statistics(const CommandLine& line, const weights::Nee
   return statistics;
 }
 
+void write_layer_codes(const CommandLine& line, const std::string& name, const weights::Solution& solution,
+                       const std::string& transform) {
+  const auto& codes = solution.linears.front().representation.codes;
+  if (!codes || !solution.input.channel_divisor.empty())
+    throw_error(ExitCode::usage, "--codes: {}",
+                codes ? "a codes file does not hold the channel divisors of this method"
+                      : solution.linears.front().report.note);
+  write_codes(line.text("codes"), {*codes, {codes->layout.outer(), codes->layout.length()}, name, transform, false},
+              line.given("force"));
+}
+
 int run_layer(const CommandLine& line, OutputForm form, Threads& threads) {
   for (const char* option : {"calibration", "skip-layers", "fuse-scales"})
     if (line.given(option)) throw_error(ExitCode::usage, "--{} belongs to --model", option);
-  check_outputs({line.text("out")}, line.given("force"));
+  std::vector<std::string> outputs{line.text("out")};
+  if (line.given("codes")) outputs.push_back(line.text("codes"));
+  check_outputs(outputs, line.given("force"));
   const auto method = weights::parse_method(line.text("method"));
   const weights::Target target = target_of(line);
   const Matrix w = matrix_of(line.text("weight"));
@@ -126,6 +142,7 @@ int run_layer(const CommandLine& line, OutputForm form, Threads& threads) {
   apply_inverse(*nominal.transform, Layout::matrix(w.rows(), w.columns()), values.data(), values.data());
   for (std::size_t i = 0; !solution.input.channel_divisor.empty() && i < values.size(); ++i)
     values[i] /= solution.input.channel_divisor[i % w.columns()];
+  if (line.given("codes")) write_layer_codes(line, group.name, solution, nominal.transform->name());
   write_npy(line.text("out"), {w.rows(), w.columns()}, values, line.given("force"));
   if (!solved.report.note.empty()) fmt::print(stderr, "lowbit quantize: {}\n", solved.report.note);
   print_record({{"weight", line.text("weight")},
@@ -143,7 +160,7 @@ int run_layer(const CommandLine& line, OutputForm form, Threads& threads) {
 }
 
 int run_model(const CommandLine& line, OutputForm form, Threads& threads) {
-  for (const char* option : {"inputs", "hessian"})
+  for (const char* option : {"inputs", "hessian", "codes"})
     if (line.given(option)) throw_error(ExitCode::usage, "--{} belongs to --weight", option);
   const std::string out = line.text("out");
   std::error_code error;
@@ -164,8 +181,11 @@ int run_model(const CommandLine& line, OutputForm form, Threads& threads) {
   for (std::size_t first = 0; first < tokens.size(); first += context)
     job.calibration.push_back(std::span(tokens).subspan(first, std::min(context, tokens.size() - first)));
   std::size_t done = 0;
+  weights::CodesWriter codes;
   job.solved = [&](const weights::InputGroup& group, const weights::Solution& solution) {
     done += solution.linears.size();
+    for (std::size_t i = 0; i < group.linears.size(); ++i)
+      if (const auto& q = solution.linears[i].representation.codes) codes.add(group.linears[i].name, *q);
     for (const auto& solved : solution.linears)
       if (!solved.report.note.empty()) fmt::print(stderr, "lowbit quantize: {}: {}\n", group.name, solved.report.note);
     if (isatty(STDERR_FILENO) != 0)
@@ -177,7 +197,7 @@ int run_model(const CommandLine& line, OutputForm form, Threads& threads) {
   if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\n");
   const std::string activations = job.target.activation ? job.target.activation->name() : "";
   weights::save_model(hooks, report,
-                      {method->name(), job.target.weight.name(), activations, job.target.transform, tokens},
+                      {method->name(), job.target.weight.name(), activations, job.target.transform, tokens}, codes,
                       [&](const std::string& name, std::span<const std::byte> bytes) {
                         store::write_atomically(out + "/" + name, bytes, store::Overwrite::replace);
                       });

@@ -7,10 +7,18 @@
 #include <numeric>
 
 #include "formats/error.hpp"
-#include "sim/model/site_actions.hpp"
+#include "sim/weights/clones.hpp"
 
 namespace lowbit::weights {
 namespace {
+
+/// Rows that one task works on: enough for BLAS to run at its speed.
+constexpr std::size_t kRows = 96;
+
+/// row -= factor * other.
+LOWBIT_WEIGHTS_CLONES void subtract_multiple(double* row, double factor, const double* other, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) row[j] -= factor * other[j];
+}
 
 void check_moment(const arma::mat& h, std::size_t columns) {
   if (h.n_rows != columns || h.n_cols != columns)
@@ -93,7 +101,8 @@ void gptq(ConstRows w, const GptqFactor& factor, const Grid& grid, const GptqOpt
           Threads& threads) {
   const std::size_t n = w.columns, block = std::max<std::size_t>(1, std::min(options.block, n));
   const arma::mat u = factor.upper.t();  // column i: row i of U, contiguous
-  model::for_row_pieces(w.rows, threads, [&](std::size_t first, std::size_t count) {
+  threads.parallel_for((w.rows + kRows - 1) / kRows, [&](std::size_t piece) {
+    const std::size_t first = piece * kRows, count = std::min(kRows, w.rows - first);
     std::vector<double> rest(count * n), errors(count * block);
     for (std::size_t r = 0; r < count; ++r)
       for (std::size_t i = 0; i < n; ++i) rest[r * n + i] = w.row(first + r)[factor.order[i]];
@@ -107,7 +116,7 @@ void gptq(ConstRows w, const GptqFactor& factor, const Grid& grid, const GptqOpt
           const double error = (row[i] - value) / factors[i];
           q.row(first + r)[factor.order[i]] = value;
           errors[r * block + i - begin] = error;
-          for (std::size_t j = i + 1; j < end; ++j) row[j] -= error * factors[j];
+          subtract_multiple(row + i + 1, error, factors + i + 1, end - i - 1);
         }
       }
       if (end == n) break;
@@ -119,18 +128,41 @@ void gptq(ConstRows w, const GptqFactor& factor, const Grid& grid, const GptqOpt
   });
 }
 
+WeightedError::WeightedError(ConstRows w, const arma::mat& moment, Threads& threads) : w_(w), threads_(threads) {
+  if (!moment.is_empty()) {
+    half_ = moment;  // columns of a symmetric matrix are its rows: BLAS reads it row by row
+    half_.diag() *= 0.5;
+  }
+  energy_ = energy([&](std::size_t i, std::size_t c) { return static_cast<double>(w_.row(i)[c]); });
+}
+
+template <class Row>
+double WeightedError::energy(Row value) const {
+  const std::size_t n = w_.columns, pieces = (w_.rows + kRows - 1) / kRows;
+  std::vector<double> sums(pieces);
+  threads_.parallel_for(pieces, [&](std::size_t piece) {
+    const std::size_t first = piece * kRows, count = std::min(kRows, w_.rows - first);
+    std::vector<double> e(count * n);
+    for (std::size_t r = 0; r < count; ++r)
+      for (std::size_t c = 0; c < n; ++c) e[r * n + c] = value(first + r, c);
+    std::vector<double> weighted = e;
+    if (!half_.is_empty())
+      cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(count),
+                  static_cast<int>(n), 2, half_.memptr(), static_cast<int>(n), weighted.data(), static_cast<int>(n));
+    for (std::size_t i = 0; i < e.size(); ++i) sums[piece] += e[i] * weighted[i];
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+double WeightedError::of(ConstRows q) const {
+  const double error =
+      energy([&](std::size_t i, std::size_t c) { return static_cast<double>(w_.row(i)[c]) - q.row(i)[c]; });
+  return error == 0 ? 0 : error / energy_;
+}
+
 double weighted_error(ConstRows w, ConstRows q, const arma::mat& moment) {
-  arma::mat original(w.columns, w.rows), error(w.columns, w.rows);
-  for (std::size_t i = 0; i < w.rows; ++i)
-    for (std::size_t c = 0; c < w.columns; ++c) {
-      original(c, i) = w.row(i)[c];
-      error(c, i) = static_cast<double>(w.row(i)[c]) - q.row(i)[c];
-    }
-  const auto energy = [&](const arma::mat& m) {
-    return moment.is_empty() ? arma::accu(m % m) : arma::accu(m % (moment * m));
-  };
-  const double numerator = energy(error), denominator = energy(original);
-  return numerator == 0 ? 0 : numerator / denominator;
+  Threads one(1);
+  return WeightedError(w, moment, one).of(q);
 }
 
 }  // namespace lowbit::weights

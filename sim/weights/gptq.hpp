@@ -44,7 +44,23 @@ void gptq(ConstRows w, const GptqFactor& factor, const Grid& grid, const GptqOpt
 /// Columns of w that hold zeros alone.
 std::vector<bool> zero_columns(ConstRows w);
 
-/// tr((w - q) H (w - q)^T) / tr(w H w^T); an empty H counts as the identity. 0 where both are 0.
+/// Errors of a layer relative to its energy: tr((w - q) H (w - q)^T) / tr(w H w^T), in double; an empty H counts as the
+/// identity. 0 where the numerator is.
+class WeightedError {
+ public:
+  /// moment: symmetric, columns x columns, or empty. w (out x in) must outlive this.
+  WeightedError(ConstRows w, const arma::mat& moment, Threads& threads);
+  double of(ConstRows q) const;
+
+ private:
+  template <class Row>
+  double energy(Row row) const;
+
+  ConstRows w_;
+  arma::mat half_;  ///< upper triangle of H with half of its diagonal: e H e^T is twice e half e^T
+  Threads& threads_;
+  double energy_ = 0;
+};
 double weighted_error(ConstRows w, ConstRows q, const arma::mat& moment);
 
 }  // namespace lowbit::weights

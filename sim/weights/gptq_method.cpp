@@ -25,31 +25,25 @@ class Gptq : public Method {
 
   Solution solve(const InputGroup& group, const Statistics& statistics, const Target& target, Rng,
                  Threads& threads) const override {
-    Solution solution;
-    solution.input = nominal_input(group, target);
-    const std::vector<Matrix> weights = transformed_weights(group, *solution.input.transform);
-    const std::vector<Grid> grids = make_grids(weights, target, search_, threads);
-    calibrate_input(solution.input, statistics, target, grids, threads);
-    const arma::mat moment = transformed_moment(statistics.moment, *solution.input.transform);
+    Prepared p = prepare(group, statistics, target, search_, threads);
     GptqFactor factor;
     std::vector<bool> dead;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      if (std::vector<bool> now = zero_columns(weights[i]); i == 0 || now != dead) {
-        factor = gptq_factor(moment, now, options_);
+    for (std::size_t i = 0; i < p.weights.size(); ++i) {
+      if (std::vector<bool> now = zero_columns(p.weights[i]); i == 0 || now != dead) {
+        factor = gptq_factor(p.moment, now, options_);
         dead = std::move(now);
       }
-      SolvedLinear linear;
-      linear.effective = Matrix(weights[i].rows(), weights[i].columns());
-      gptq(weights[i], factor, grids[i], options_, linear.effective, threads);
-      complete(linear, weights[i], grids[i], moment, threads);
+      Matrix q(p.weights[i].rows(), p.weights[i].columns());
+      gptq(p.weights[i], factor, p.grids[i], options_, q, threads);
+      SolvedLinear linear = solved(p, i, std::move(q), threads);
       linear.report.dead_columns = factor.dead_columns;
       linear.report.fell_back = factor.fell_back;
       if (factor.fell_back)
         linear.report.note = fmt::format(
             "the Hessian is not positive definite with damping {}: rounded to nearest instead", options_.damping);
-      solution.linears.push_back(std::move(linear));
+      p.solution.linears.push_back(std::move(linear));
     }
-    return solution;
+    return std::move(p.solution);
   }
 
  private:

@@ -1,6 +1,8 @@
 #include "sim/weights/grid.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 
 #include "formats/error.hpp"
 #include "formats/scale_rule.hpp"
@@ -21,6 +23,7 @@ void check_grid(const Format& f, ScaleSearch search) {
   if (!groups) refuse(f, "a weight grid has groups along its rows (accepted: gN, channel)");
   if (!f.like.empty() && f.like != "fp_quant")
     refuse(f, "like={} has no weight grid (accepted: like=fp_quant)", f.like);
+  if (f.element->bits > 8) refuse(f, "a weight grid has codes of a byte (accepted: elements of at most 8 bits)");
   if (f.conversion.rounding == Rounding::sr) refuse(f, "a weight grid rounds to nearest (accepted: any round= but sr)");
   if (scale_rule(f.rule).kind == ScaleRuleKind::ternary) refuse(f, "ternary codes have no weight grid");
   if (f.flush) refuse(f, "a weight grid keeps subnormals (leave out flush)");
@@ -32,6 +35,31 @@ void check_grid(const Format& f, ScaleSearch search) {
     refuse(f, "grid=alternate fits a tensor scale (accepted: formats with ts=fp32, such as nvfp4, no like=)");
   if (search != ScaleSearch::absmax && f.element->kind == ElementKind::codebook)
     refuse(f, "scales are searched for float and integer elements (accepted here: grid=absmax)");
+}
+
+/// Whether Nearest and one product in double give the bits of the quantizer: its product is exact in double, and a
+/// magnitude beyond the largest becomes the largest.
+bool is_plain(const Format& f, bool two_levels) {
+  const Element& e = *f.element;
+  const bool saturates = f.conversion.overflow == Overflow::sat || !(e.has_nan() || e.has_infinity());
+  const bool is_signed = e.is_integer() || (e.is_float() && e.is_signed && e.has_negative_zero() && saturates);
+  const int precision = e.bits + std::min(f.scale_element->bits, 24) + (two_levels ? 24 : 0);
+  return is_signed && e.bits <= 8 && precision <= 53 && f.zero_point == ZeroPoint::none &&
+         f.conversion.rounding == Rounding::rne;
+}
+
+/// y = the nearest value times the scale; inverse is 0 where x is divided by `divisor`.
+LOWBIT_WEIGHTS_INLINE float nearest_value(const Nearest& nearest, const GroupState& state, float x) {
+  const float u = state.inverse != 0 ? static_cast<float>(x * state.inverse) : x / state.divisor;
+  const float top = x < 0 ? nearest.negative_max : nearest.max;
+  const float magnitude = nearest(std::min(std::fabs(u), 2 * top), top);
+  const float y = static_cast<float>(static_cast<double>(magnitude) * state.step);
+  // integers have no negative zero
+  return nearest.is_float ? std::copysign(y, x) : x < 0 && y != 0 ? -y : y;
+}
+LOWBIT_WEIGHTS_CLONES void nearest_values(const Nearest& nearest, const GroupState& state, const float* x,
+                                          std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = nearest_value(nearest, state, x[i]);
 }
 
 }  // namespace
@@ -82,7 +110,7 @@ Grid Grid::make(const Format& format, ConstRows w, ScaleSearch search, Threads& 
     fill([&](const float* x, std::size_t n) { return search_scale(scales, format, x, n, power, options); });
   }
   grid.tensor_scale_ = scales.tensor_scale();
-  grid.quantizer_ = scales.shared_quantizer();
+  grid.set_quantizer(scales.shared_quantizer());
   return grid;
 }
 
@@ -91,7 +119,7 @@ Grid Grid::dagger(ConstRows w, std::size_t group) {
   std::vector<float> scales(grid.states_.size());
   absmax_scales(w, group, scales.data());
   grid.levels_ = LogLevels::fit(scales);
-  grid.quantizer_ = make_block_quantizer(grid.inner_, std::nullopt);
+  grid.set_quantizer(make_block_quantizer(grid.inner_, std::nullopt));
   for (std::size_t i = 0; i < scales.size(); ++i) {
     grid.scale_codes_[i] = grid.levels_->code(scales[i]);
     const float s = grid.levels_->value(static_cast<std::uint8_t>(grid.scale_codes_[i]));
@@ -101,9 +129,15 @@ Grid Grid::dagger(ConstRows w, std::size_t group) {
   return grid;
 }
 
+void Grid::set_quantizer(std::shared_ptr<const BlockQuantizer> quantizer) {
+  quantizer_ = std::move(quantizer);
+  if (is_plain(inner_, inner_.second_level != SecondLevel::none)) nearest_.emplace(inner_);
+}
+
 float Grid::value(std::size_t row, std::size_t column, double w) const {
   const GroupState& group = state(row, column);
   const float x = static_cast<float>(w);
+  if (nearest_ && group.kind == GroupState::regular && std::isfinite(x)) return nearest_value(*nearest_, group, x);
   std::uint32_t code;
   float y;
   quantizer_->encode(group, &x, 1, nullptr, &code);
@@ -111,41 +145,47 @@ float Grid::value(std::size_t row, std::size_t column, double w) const {
   return y;
 }
 
+void Grid::round_group(const GroupState& state, const float* x, std::size_t n, std::uint32_t* codes, float* y) const {
+  if (nearest_ && state.kind == GroupState::regular) return nearest_values(*nearest_, state, x, n, y);
+  quantizer_->encode(state, x, n, nullptr, codes);
+  quantizer_->decode(state, codes, n, y);
+}
+
 void Grid::round(ConstRows w, Rows y, Threads& threads) const {
   model::for_row_pieces(w.rows, threads, [&](std::size_t first, std::size_t count) {
     std::vector<std::uint32_t> codes(group_);
     for (std::size_t i = first; i < first + count; ++i)
-      for (std::size_t begin = 0; begin < columns_; begin += group_) {
-        const std::size_t n = std::min(group_, columns_ - begin);
-        quantizer_->encode(state(i, begin), w.row(i) + begin, n, nullptr, codes.data());
-        quantizer_->decode(state(i, begin), codes.data(), n, y.row(i) + begin);
-      }
+      for (std::size_t begin = 0; begin < columns_; begin += group_)
+        round_group(state(i, begin), w.row(i) + begin, std::min(group_, columns_ - begin), codes.data(),
+                    y.row(i) + begin);
   });
 }
 
-Quantized Grid::encode(ConstRows values) const {
-  if (levels_) refuse(format_, "scales between levels have no codes in this form");
+Quantized Grid::encode(ConstRows values, Threads& threads) const {
   Quantized out{format_, Layout::matrix(rows_, columns_), 1, {}, {}, {}, tensor_scale_};
   out.codes.resize(rows_ * columns_);
   out.scales = scale_codes_;
   const bool fp_quant = !format_.like.empty(), shifted = format_.zero_point != ZeroPoint::none;
-  if (fp_quant && format_.second_level == SecondLevel::none && format_.scale_element->kind != ElementKind::exponent)
-    for (std::size_t i = 0; i < states_.size(); ++i) out.scales[i] = states_[i].scale_code;
+  const bool float_scales = format_.second_level == SecondLevel::none && format_.scale_element->bits == 32;
+  for (std::size_t i = 0; float_scales && (fp_quant || levels_) && i < states_.size(); ++i)
+    out.scales[i] = std::bit_cast<std::uint32_t>(states_[i].divisor);
   if (shifted)
     for (const GroupState& s : states_) out.zero_points.push_back(s.zero_code);
-  std::vector<std::uint32_t> codes(group_);
-  for (std::size_t i = 0; i < rows_; ++i)
-    for (std::size_t begin = 0; begin < columns_; begin += group_) {
-      const std::size_t n = std::min(group_, columns_ - begin);
-      quantizer_->encode(state(i, begin), values.row(i) + begin, n, nullptr, codes.data());
-      for (std::size_t c = 0; c < n; ++c) {
-        auto code = static_cast<std::uint8_t>(codes[c]);
-        if (!shifted && format_.element->is_integer() && (code >> (format_.element->bits - 1) & 1) != 0)
-          code = static_cast<std::uint8_t>(code | 0xFFu << format_.element->bits);  // two's complement of a byte
-        if (fp_quant && format_.element->is_float() && values.row(i)[begin + c] == 0) code = 8;  // as its packer
-        out.codes[i * columns_ + begin + c] = code;
+  model::for_row_pieces(rows_, threads, [&](std::size_t first, std::size_t count) {
+    std::vector<std::uint32_t> codes(group_);
+    for (std::size_t i = first; i < first + count; ++i)
+      for (std::size_t begin = 0; begin < columns_; begin += group_) {
+        const std::size_t n = std::min(group_, columns_ - begin);
+        quantizer_->encode(state(i, begin), values.row(i) + begin, n, nullptr, codes.data());
+        for (std::size_t c = 0; c < n; ++c) {
+          auto code = static_cast<std::uint8_t>(codes[c]);
+          if (!shifted && format_.element->is_integer() && (code >> (format_.element->bits - 1) & 1) != 0)
+            code = static_cast<std::uint8_t>(code | 0xFFu << format_.element->bits);  // two's complement of a byte
+          if (fp_quant && format_.element->is_float() && values.row(i)[begin + c] == 0) code = 8;  // as its packer
+          out.codes[i * columns_ + begin + c] = code;
+        }
       }
-    }
+  });
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "sim/model/tensor.hpp"
 #include "sim/threads.hpp"
 #include "sim/weights/log_levels.hpp"
+#include "sim/weights/nearest.hpp"
 
 namespace lowbit::weights {
 
@@ -57,14 +58,18 @@ class Grid {
   float value(std::size_t row, std::size_t column, double w) const;
   /// Values of a whole matrix.
   void round(ConstRows w, Rows y, Threads& threads) const;
-  /// Split form of values that lie on the grid. Not for dagger, nor for formats without codes.
-  Quantized encode(ConstRows values) const;
+  /// Split form of values that lie on the grid; dagger: as e2m1:gN:s=fp32 with its levels as scales. Decodes to the
+  /// values up to two things that like=fp_quant's export does: every E2M1 zero is negative, and a block scale that
+  /// rounds to 0, which counts as 1 there, is stored as 0.
+  Quantized encode(ConstRows values, Threads& threads) const;
   const std::optional<LogLevels>& levels() const { return levels_; }
   /// Stored bits a value, scales included, second-level scales not.
   double bits() const;
 
  private:
   Grid(const Format& format, std::size_t rows, std::size_t columns);
+  void set_quantizer(std::shared_ptr<const BlockQuantizer> quantizer);
+  void round_group(const GroupState& state, const float* x, std::size_t n, std::uint32_t* codes, float* y) const;
   const GroupState& state(std::size_t row, std::size_t column) const {
     return states_[row * groups_ + column / group_];
   }
@@ -73,6 +78,7 @@ class Grid {
   std::size_t rows_, columns_, group_, groups_;
   std::optional<float> tensor_scale_;
   std::shared_ptr<const BlockQuantizer> quantizer_;
+  std::optional<Nearest> nearest_;  ///< where float arithmetic gives the quantizer's bits
   std::vector<GroupState> states_;
   std::vector<std::uint32_t> scale_codes_;
   std::optional<LogLevels> levels_;

@@ -121,11 +121,12 @@ struct Target {
   std::string transform = "id";             ///< of the input features, on both operands
   bool fuse_scales = false;                 ///< one second-level scale for all linears of a group
   bool static_scales = false;               ///< second-level scale of activations from calibration (ts=static)
+  bool keep_codes = false;                  ///< solutions hold the codes of their weights
 };
 
 /// What is stored of a linear.
 struct Representation {
-  std::optional<Quantized> codes;  ///< of the effective weight; decodes to it
+  std::optional<Quantized> codes;  ///< of the effective weight; decodes to its bits
   std::vector<std::uint8_t> mask;
   std::map<std::string, std::vector<float>> extras;
 };

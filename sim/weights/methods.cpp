@@ -9,6 +9,8 @@
 
 namespace lowbit::weights {
 
+namespace {
+
 std::vector<Matrix> transformed_weights(const InputGroup& group, const Transform& transform,
                                         const std::vector<float>& channel_scale) {
   std::vector<Matrix> weights;
@@ -23,22 +25,6 @@ std::vector<Matrix> transformed_weights(const InputGroup& group, const Transform
     weights.push_back(std::move(w));
   }
   return weights;
-}
-
-arma::mat transformed_moment(const arma::mat& moment, const Transform& transform) {
-  const std::size_t n = transform.block();
-  if (n == 0 || moment.is_empty()) return moment;
-  std::vector<float> unit(n * n, 0.0f);
-  for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
-  transform.forward(unit.data(), unit.data(), n);  // row i: e_i T
-  arma::mat t(n, n);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j) t(i, j) = unit[i * n + j];
-  arma::mat out(moment.n_rows, moment.n_cols);
-  for (std::size_t i = 0; i < moment.n_rows; i += n)
-    for (std::size_t j = 0; j < moment.n_cols; j += n)
-      out.submat(i, j, i + n - 1, j + n - 1) = t.t() * moment.submat(i, j, i + n - 1, j + n - 1) * t;
-  return arma::symmatu(out);
 }
 
 std::vector<Grid> make_grids(const std::vector<Matrix>& weights, const Target& target, ScaleSearch search,
@@ -59,26 +45,7 @@ std::vector<Grid> make_grids(const std::vector<Matrix>& weights, const Target& t
   return grids;
 }
 
-void complete(SolvedLinear& linear, const Matrix& weight, const Grid& grid, const arma::mat& moment, Threads& threads) {
-  linear.bits = grid.bits();
-  if (!grid.levels()) linear.representation.codes = grid.encode(linear.effective);
-  Matrix nearest(weight.rows(), weight.columns());
-  if (grid.levels())
-    grid.round(weight, nearest, threads);
-  else
-    Grid::make(grid.format(), weight, ScaleSearch::absmax, threads).round(weight, nearest, threads);
-  linear.report.rounding_error = weighted_error(weight, nearest, moment);
-  linear.report.error = weighted_error(weight, linear.effective, moment);
-}
-
-Needs input_needs(const Target& target) {
-  Needs needs;
-  const bool two_levels = target.activation && target.activation->format.second_level != SecondLevel::none;
-  const bool dagger = target.activation && target.activation->dagger;
-  if ((target.static_scales && two_levels) || dagger) needs.sample = SIZE_MAX;
-  return needs;
-}
-
+/// Fills what calibration decides of the input map: static second-level scale, dagger levels.
 void calibrate_input(InputMap& input, const Statistics& statistics, const Target& target,
                      const std::vector<Grid>& grids, Threads& threads) {
   const bool dagger = target.activation && target.activation->dagger;
@@ -98,6 +65,100 @@ void calibrate_input(InputMap& input, const Statistics& statistics, const Target
   const float largest = *std::max_element(scales.begin(), scales.end());
   // the linears of a group share x, so one alpha: that of the first
   if (grids.front().levels() && largest > 0) input.levels = grids.front().levels()->ending_at(largest);
+}
+
+/// E[(x / s)(x / s)^T].
+arma::mat divided_moment(arma::mat moment, const std::vector<float>& channel_scale) {
+  for (std::size_t j = 0; !channel_scale.empty() && j < moment.n_cols; ++j)
+    for (std::size_t i = 0; i < moment.n_rows; ++i)
+      moment(i, j) /= static_cast<double>(channel_scale[i]) * channel_scale[j];
+  return moment;
+}
+
+/// Codes of the effective weight, which takes the sign of its zeros from them; none where they do not decode to it.
+void keep_codes(SolvedLinear& linear, const Grid& grid, Threads& threads) {
+  Matrix& w = linear.effective;
+  Quantized codes = grid.encode(w, threads);
+  std::vector<float> decoded(w.rows() * w.columns());
+  decode(codes, decoded.data());
+  if (!std::equal(decoded.begin(), decoded.end(), w.data())) {
+    linear.report.note = "no codes: a block scale that rounds to 0 counts as 1 here, which its code does not say";
+    return;
+  }
+  std::copy(decoded.begin(), decoded.end(), w.data());
+  linear.representation.codes = std::move(codes);
+}
+
+Matrix nearest(const Prepared& prepared, std::size_t i, Threads& threads) {
+  const Matrix& w = prepared.weights[i];
+  Matrix y(w.rows(), w.columns());
+  const Grid& grid = prepared.grids[i];
+  if (grid.levels() || prepared.search == ScaleSearch::absmax)
+    grid.round(w, y, threads);
+  else
+    Grid::make(grid.format(), w, ScaleSearch::absmax, threads).round(w, y, threads);
+  return y;
+}
+
+}  // namespace
+
+arma::mat transformed_moment(const arma::mat& moment, const Transform& transform, Threads& threads) {
+  const std::size_t n = transform.block();
+  if (n == 0 || moment.is_empty()) return moment;
+  std::vector<float> unit(n * n, 0.0f);
+  for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
+  transform.forward(unit.data(), unit.data(), n);  // row i: e_i T
+  arma::mat t(n, n);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j) t(i, j) = unit[i * n + j];
+  // H T, block of columns by block of columns; T^T H T is (T^T (H T))^T up to its symmetry
+  arma::mat out = moment;
+  for (int side = 0; side < 2; ++side) {
+    if (side == 1) arma::inplace_trans(out);
+    threads.parallel_for(out.n_cols / n, [&](std::size_t b) {
+      const arma::mat columns = out.cols(b * n, b * n + n - 1) * t;
+      std::copy_n(columns.memptr(), columns.n_elem, out.colptr(b * n));
+    });
+  }
+  return arma::symmatu(out);
+}
+
+Prepared prepare(const InputGroup& group, const Statistics& statistics, const Target& target, ScaleSearch search,
+                 Threads& threads, std::vector<float> channel_scale) {
+  Prepared p{target, search, {}, {}, {}, {}};
+  p.solution.input = nominal_input(group, target);
+  const Transform& transform = *p.solution.input.transform;
+  p.weights = transformed_weights(group, transform, channel_scale);
+  p.grids = make_grids(p.weights, target, search, threads);
+  p.moment = transformed_moment(divided_moment(statistics.moment, channel_scale), transform, threads);
+  p.solution.input.channel_divisor = std::move(channel_scale);
+  calibrate_input(p.solution.input, statistics, target, p.grids, threads);
+  return p;
+}
+
+SolvedLinear solved(const Prepared& prepared, std::size_t i, Matrix effective, Threads& threads) {
+  SolvedLinear linear;
+  linear.effective = std::move(effective);
+  linear.bits = prepared.grids[i].bits();
+  if (prepared.target.keep_codes) keep_codes(linear, prepared.grids[i], threads);
+  const WeightedError error(prepared.weights[i], prepared.moment, threads);
+  linear.report.error = error.of(linear.effective);
+  linear.report.rounding_error = error.of(nearest(prepared, i, threads));
+  return linear;
+}
+
+SolvedLinear rounded(const Prepared& prepared, std::size_t i, Threads& threads) {
+  Matrix y(prepared.weights[i].rows(), prepared.weights[i].columns());
+  prepared.grids[i].round(prepared.weights[i], y, threads);
+  return solved(prepared, i, std::move(y), threads);
+}
+
+Needs input_needs(const Target& target) {
+  Needs needs;
+  const bool two_levels = target.activation && target.activation->format.second_level != SecondLevel::none;
+  const bool dagger = target.activation && target.activation->dagger;
+  if ((target.static_scales && two_levels) || dagger) needs.sample = SIZE_MAX;
+  return needs;
 }
 
 }  // namespace lowbit::weights

@@ -14,20 +14,9 @@ class Rtn : public Method {
 
   Solution solve(const InputGroup& group, const Statistics& statistics, const Target& target, Rng,
                  Threads& threads) const override {
-    Solution solution;
-    solution.input = nominal_input(group, target);
-    const std::vector<Matrix> weights = transformed_weights(group, *solution.input.transform);
-    const std::vector<Grid> grids = make_grids(weights, target, search_, threads);
-    calibrate_input(solution.input, statistics, target, grids, threads);
-    const arma::mat moment = transformed_moment(statistics.moment, *solution.input.transform);
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      SolvedLinear linear;
-      linear.effective = Matrix(weights[i].rows(), weights[i].columns());
-      grids[i].round(weights[i], linear.effective, threads);
-      complete(linear, weights[i], grids[i], moment, threads);
-      solution.linears.push_back(std::move(linear));
-    }
-    return solution;
+    Prepared p = prepare(group, statistics, target, search_, threads);
+    for (std::size_t i = 0; i < p.weights.size(); ++i) p.solution.linears.push_back(rounded(p, i, threads));
+    return std::move(p.solution);
   }
 
  private:

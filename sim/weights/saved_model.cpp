@@ -1,8 +1,11 @@
 #include "sim/weights/saved_model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "formats/error.hpp"
 #include "formats/random.hpp"
@@ -17,6 +20,7 @@ using nlohmann::ordered_json;
 
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 30;
 constexpr std::size_t kKeptTokens = 32;
+constexpr const char* kCodesFile = "codes/weights.safetensors";
 constexpr const char* kCopied[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
                                    "merges.txt",     "generation_config.json"};
 
@@ -106,7 +110,8 @@ GroupInput input_of(const ordered_json& json) {
 
 }  // namespace
 
-void save_model(const model::Hooks& hooks, const ModelReport& report, const SavedFacts& facts, const WriteFile& write) {
+void save_model(const model::Hooks& hooks, const ModelReport& report, const SavedFacts& facts, const CodesWriter& codes,
+                const WriteFile& write) {
   const std::string& folder = hooks.model().folder();
   auto config = ordered_json::parse(read_text(folder + "/config.json", kLongestText));
   config["torch_dtype"] = "float32";
@@ -115,6 +120,7 @@ void save_model(const model::Hooks& hooks, const ModelReport& report, const Save
   for (const char* name : kCopied)
     if (fs::is_regular_file(folder + "/" + name)) write_text(write, name, read_text(folder + "/" + name, kLongestText));
   write("model.safetensors", safetensors_of(hooks, report));
+  if (!codes.empty()) write_text(write, kCodesFile, codes.file());
   ordered_json json = {{"filetype", "lowbit.quantised_model"},
                        {"version", 1},
                        {"method", facts.method},
@@ -127,15 +133,19 @@ void save_model(const model::Hooks& hooks, const ModelReport& report, const Save
   json["calibration_begins"] = std::vector<std::int32_t>(
       facts.calibration.begin(),
       facts.calibration.begin() + static_cast<std::ptrdiff_t>(std::min(kKeptTokens, facts.calibration.size())));
+  if (!codes.empty()) json["codes"] = {{"file", kCodesFile}, {"layout", "dense"}};
   json["inputs"] = ordered_json::array();
   for (const GroupInput& input : report.inputs) json["inputs"].push_back(input_json(input));
   json["linears"] = ordered_json::object();
-  for (const LinearReport& linear : report.linears)
-    json["linears"][linear.name] = {{"bits", linear.bits},
-                                    {"rounding_error", linear.report.rounding_error},
-                                    {"error", linear.report.error},
-                                    {"dead_columns", linear.report.dead_columns},
-                                    {"fell_back", linear.report.fell_back}};
+  for (const LinearReport& linear : report.linears) {
+    ordered_json entry = {{"bits", linear.bits},
+                          {"rounding_error", linear.report.rounding_error},
+                          {"error", linear.report.error},
+                          {"dead_columns", linear.report.dead_columns},
+                          {"fell_back", linear.report.fell_back}};
+    if (const std::string format = codes.format_of(linear.name); !format.empty()) entry["codes"] = format;
+    json["linears"][linear.name] = std::move(entry);
+  }
   write_text(write, "lowbit.json", json.dump(2) + "\n");
 }
 
@@ -144,24 +154,64 @@ bool is_saved(const std::string& folder) {
   return fs::is_regular_file(folder + "/lowbit.json", error);
 }
 
-SavedSummary attach_saved(model::Hooks& hooks, const std::string& folder) {
-  const std::string path = folder + "/lowbit.json";
+namespace {
+
+/// What lowbit.json says.
+struct Saved {
   std::vector<GroupInput> inputs;
+  std::map<std::string, std::string> code_formats;  ///< by linear
+  std::string codes_file;                           ///< empty: none
   SavedSummary summary;
+};
+
+Saved read_saved(const std::string& folder) {
+  const std::string path = folder + "/lowbit.json";
+  Saved saved;
   try {
     const auto json = ordered_json::parse(read_text(path, kLongestText));
     if (json.at("filetype") != "lowbit.quantised_model" || json.at("version") != 1)
       throw std::invalid_argument("filetype lowbit.quantised_model, version 1 is accepted");
-    for (const auto& input : json.at("inputs")) inputs.push_back(input_of(input));
-    summary.calibration_begins = json.at("calibration_begins").get<std::vector<std::int32_t>>();
-    summary.bits_weight = json.at("bits_weight").get<double>();
-    summary.bits_activation = json.at("bits_activation").get<double>();
+    for (const auto& input : json.at("inputs")) saved.inputs.push_back(input_of(input));
+    saved.summary.calibration_begins = json.at("calibration_begins").get<std::vector<std::int32_t>>();
+    saved.summary.bits_weight = json.at("bits_weight").get<double>();
+    saved.summary.bits_activation = json.at("bits_activation").get<double>();
+    if (json.contains("codes")) {
+      if (json.at("codes").at("file") != kCodesFile || json.at("codes").at("layout") != "dense")
+        throw std::invalid_argument(fmt::format("codes: file {}, layout dense is accepted", kCodesFile));
+      saved.codes_file = folder + "/" + kCodesFile;
+      for (const auto& [name, linear] : json.at("linears").items())
+        if (linear.contains("codes")) saved.code_formats[name] = linear.at("codes").get<std::string>();
+    }
   } catch (const Error& error) {
     throw_error(ExitCode::bad_data, "'{}': {}", path, error.what());
   } catch (const std::exception& error) {
     throw_error(ExitCode::bad_data, "'{}' is no description of a quantised model: {}", path, error.what());
   }
-  for (const GroupInput& input : inputs) {
+  return saved;
+}
+
+/// Puts decoded codes in the place of w, which holds the stored weight in the basis of the product. The two differ by
+/// the rounding of the transform and back.
+void take_codes(const Quantized& codes, const std::string& path, const std::string& linear, Rows w) {
+  std::vector<float> decoded(w.rows * w.columns);
+  decode(codes, decoded.data());
+  const float tolerance = 1e-4f * finite_amax(decoded.data(), decoded.size());
+  for (std::size_t i = 0; i < decoded.size(); ++i)
+    if (!(std::abs(decoded[i] - w.data[i]) <= tolerance))
+      throw_error(ExitCode::bad_data,
+                  "'{}': the codes of {} decode to {} at value {}, where model.safetensors has {} in the same basis",
+                  path, linear, decoded[i], i, w.data[i]);
+  std::copy(decoded.begin(), decoded.end(), w.data);
+}
+
+}  // namespace
+
+SavedSummary attach_saved(model::Hooks& hooks, const std::string& folder) {
+  const std::string path = folder + "/lowbit.json";
+  const Saved saved = read_saved(folder);
+  std::optional<CodesReader> reader;
+  if (!saved.codes_file.empty()) reader.emplace(saved.codes_file);
+  for (const GroupInput& input : saved.inputs) {
     for (const std::string& linear : input.linears)
       hooks.weight(linear, [&](const model::Parameter& p, Rows w) {
         check_fits(*input.map.transform, Layout::matrix(w.rows, w.columns), linear);
@@ -169,10 +219,12 @@ SavedSummary attach_saved(model::Hooks& hooks, const std::string& folder) {
           throw_error(ExitCode::bad_data, "'{}': {} channel divisors for the {} inputs of {}", path,
                       input.map.channel_divisor.size(), p.columns, linear);
         to_product_basis(input.map, w);
+        if (const auto format = saved.code_formats.find(linear); reader && format != saved.code_formats.end())
+          take_codes(reader->read(linear, format->second, w.rows, w.columns), saved.codes_file, linear, w);
       });
     attach_input(hooks, input.linears, input.map);
   }
-  return summary;
+  return saved.summary;
 }
 
 }  // namespace lowbit::weights

@@ -1,5 +1,5 @@
 // A quantised model as a folder: weights in their original basis, so that any reader computes the weight-only model,
-// and lowbit.json with what happens to the inputs of the linear layers.
+// their packed codes, and lowbit.json with what happens to the inputs of the linear layers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,6 +9,7 @@
 
 #include "sim/model/hooks.hpp"
 #include "sim/weights/quantise_model.hpp"
+#include "sim/weights/saved_codes.hpp"
 
 namespace lowbit::weights {
 
@@ -22,8 +23,11 @@ struct SavedFacts {
 };
 
 /// Writes config.json (float32 weights), the tokenizer's files that the model has, model.safetensors (every parameter
-/// of `hooks` in float32, transforms and divisors of the inputs undone) and lowbit.json.
-void save_model(const model::Hooks& hooks, const ModelReport& report, const SavedFacts& facts, const WriteFile& write);
+/// of `hooks` in float32, transforms and divisors of the inputs undone), codes/weights.safetensors (saved_codes.hpp) if
+/// there are codes, in a folder of their own so that no reader takes them for parameters, and at last lowbit.json,
+/// which names the file and the format of each layer's codes.
+void save_model(const model::Hooks& hooks, const ModelReport& report, const SavedFacts& facts, const CodesWriter& codes,
+                const WriteFile& write);
 
 /// Whether the folder holds a lowbit.json.
 bool is_saved(const std::string& folder);
@@ -34,9 +38,10 @@ struct SavedSummary {
   double bits_weight = 32, bits_activation = 32;
 };
 
-/// Puts a saved model to work: its weights go into the basis of the product again, its input maps are attached. Equal
-/// to the quantised model in memory up to the rounding of the transform and back, exactly where there is none. Error
-/// (bad_data): a lowbit.json that does not fit the model.
+/// Puts a saved model to work: its weights are the decoded codes, where there are none those of model.safetensors
+/// taken into the basis of the product again; its input maps are attached. Equal to the quantised model in memory where
+/// there are codes or no transform, else up to the rounding of the transform and back. Error (bad_data): a lowbit.json
+/// that does not fit the model, codes that are not those of the weights.
 SavedSummary attach_saved(model::Hooks& hooks, const std::string& folder);
 
 }  // namespace lowbit::weights

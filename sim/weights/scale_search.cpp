@@ -7,109 +7,78 @@
 
 #include "formats/scale_rule.hpp"
 #include "sim/model/site_actions.hpp"
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define LOWBIT_CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4"), optimize("O3")))
-#else
-#define LOWBIT_CLONES
-#endif
+#include "sim/weights/clones.hpp"
+#include "sim/weights/nearest.hpp"
 
 namespace lowbit::weights {
 namespace {
 
-/// What rounding to the nearest value of an element needs.
-struct Rounder {
-  float max, negative_max;
-  std::int32_t lowest;  ///< exponent field of the smallest gap's binade
-  std::int32_t shift;   ///< added to a binade's exponent field: 1.0 there has the gap as its last bit
-  bool is_float;
-};
-
-Rounder rounder_of(const Format& format) {
-  const Element& e = *format.element;
-  const Element& coded = coded_element(format);
-  Rounder r{};
-  r.is_float = e.is_float();
-  r.max = static_cast<float>(coded.max());
-  r.negative_max = static_cast<float>(-coded.min());
-  if (!r.is_float) return r;
-  r.lowest = std::bit_cast<std::int32_t>(static_cast<float>(e.min_normal())) >> 23;
-  r.shift = 23 - e.mantissa_bits;
-  return r;
+/// |x| less the nearest value of the element under the scale s.
+LOWBIT_WEIGHTS_INLINE float error_of(const Nearest& nearest, float x, float inverse, float s) {
+  const float magnitude = std::fabs(x);
+  return magnitude - nearest(magnitude * inverse, x < 0 ? nearest.negative_max : nearest.max) * s;
 }
 
-/// |x / s| rounded to the element, ties to even, saturating; times s. Adding and subtracting a number whose last bit is
-/// the gap of the binade rounds to a multiple of that gap.
-inline float error_of(const Rounder& r, float x, float inverse, float s) {
-  const float u = std::fabs(x) * inverse;
-  const float top = x < 0 ? r.negative_max : r.max;
-  float magic = 12582912.0f;
-  if (r.is_float) {
-    std::int32_t field = std::bit_cast<std::int32_t>(u) >> 23;
-    field = field < r.lowest ? r.lowest : field;
-    magic = std::bit_cast<float>((field + r.shift) << 23);
-  }
-  const float rounded = (u + magic) - magic;
-  const float q = rounded > top ? top : rounded;
-  return std::fabs(x) - q * s;
-}
-
-/// |e|^2.4 = (e^2)^1.2: four Newton steps for the fifth root from a bitwise guess, relative error below 1e-6.
-inline float power_2_4(float e) {
+/// |e|^2.4 = v (v y^4) with v = e^2 and y = v^(-1/5): three Newton steps from a bitwise guess, which needs no division;
+/// relative error below 1e-6.
+LOWBIT_WEIGHTS_INLINE float power_2_4(float e) {
   const float v = e * e + 1e-37f;
-  const std::int32_t guess = 0x32C9A000 + (std::bit_cast<std::int32_t>(v) / 5);
-  float y = std::bit_cast<float>(guess);
-  for (int i = 0; i < 4; ++i) {
+  float y = std::bit_cast<float>(0x4C2B9213 - std::bit_cast<std::int32_t>(v) / 5);
+  for (int i = 0; i < 3; ++i) {
     const float square = y * y;
-    y = 0.2f * (4 * y + v / (square * square));
+    y *= 1.2f - 0.2f * ((v * y) * (square * square));
   }
-  return v * y;
+  const float square = y * y;
+  return v * (v * (square * square));
 }
 
-/// 0: squares; 1: |e|^2.4; 2: the general power.
-LOWBIT_CLONES double sum_squares(const Rounder& r, const float* x, std::size_t n, float s) {
-  const float inverse = 1 / s;
-  float sum = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const float e = error_of(r, x[i], inverse, s);
-    sum += e * e;
-  }
-  return sum;
+constexpr std::size_t kLanes = 16;
+
+/// Sum over a group, in lanes.
+template <class Term>
+LOWBIT_WEIGHTS_INLINE double sum_in_lanes(std::size_t n, Term term) {
+  float lanes[kLanes] = {};
+  const std::size_t whole = n / kLanes * kLanes;
+  for (std::size_t first = 0; first < whole; first += kLanes)
+    for (std::size_t k = 0; k < kLanes; ++k) lanes[k] += term(first + k);
+  for (std::size_t i = whole; i < n; ++i) lanes[i - whole] += term(i);
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2)
+    for (std::size_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+  return lanes[0];
 }
-LOWBIT_CLONES void powers_2_4(const Rounder& r, const float* x, std::size_t n, float s, float* out) {
+LOWBIT_WEIGHTS_CLONES double sum_squares(const Nearest& nearest, const float* x, std::size_t n, float s) {
   const float inverse = 1 / s;
-  for (std::size_t i = 0; i < n; ++i) out[i] = power_2_4(error_of(r, x[i], inverse, s));
+  return sum_in_lanes(
+      n, [=](std::size_t i) __attribute__((always_inline)) {
+        const float e = error_of(nearest, x[i], inverse, s);
+        return e * e;
+      });
+}
+LOWBIT_WEIGHTS_CLONES double sum_powers_2_4(const Nearest& nearest, const float* x, std::size_t n, float s) {
+  const float inverse = 1 / s;
+  return sum_in_lanes(
+      n, [=](std::size_t i) __attribute__((always_inline)) { return power_2_4(error_of(nearest, x[i], inverse, s)); });
 }
 
 class GroupError {
  public:
-  GroupError(const Format& format, double power) : rounder_(rounder_of(format)), power_(power) {}
+  GroupError(const Format& format, double power) : nearest_(format), power_(power) {}
 
   double operator()(const float* x, std::size_t n, float s) const {
-    if (power_ == 2) return sum_squares(rounder_, x, n, s);
+    if (power_ == 2) return sum_squares(nearest_, x, n, s);
+    if (power_ == 2.4) return sum_powers_2_4(nearest_, x, n, s);
     double sum = 0;
-    float piece[kPiece];
-    for (std::size_t first = 0; first < n; first += kPiece) {
-      const std::size_t m = std::min(kPiece, n - first);
-      if (power_ == 2.4) {
-        powers_2_4(rounder_, x + first, m, s, piece);
-      } else {
-        for (std::size_t i = 0; i < m; ++i)
-          piece[i] = static_cast<float>(std::pow(std::fabs(error_of(rounder_, x[first + i], 1 / s, s)), power_));
-      }
-      for (std::size_t i = 0; i < m; ++i) sum += piece[i];
-    }
+    for (std::size_t i = 0; i < n; ++i) sum += std::pow(std::fabs(error_of(nearest_, x[i], 1 / s, s)), power_);
     return sum;
   }
   /// Error that clipping alone leaves on the largest magnitude: it grows as s falls.
   double clipped(float amax, float s) const {
-    const float top = std::max(rounder_.max, rounder_.negative_max);
+    const float top = std::max(nearest_.max, nearest_.negative_max);
     return amax > top * s ? std::pow(static_cast<double>(amax - top * s), power_) : 0;
   }
 
  private:
-  static constexpr std::size_t kPiece = 64;
-  Rounder rounder_;
+  Nearest nearest_;
   double power_;
 };
 

@@ -25,29 +25,14 @@ class SmoothQuant : public Method {
 
   Solution solve(const InputGroup& group, const Statistics& statistics, const Target& target, Rng,
                  Threads& threads) const override {
-    const std::vector<float> s = channel_scale(group, statistics);
-    Solution solution;
-    solution.input = nominal_input(group, target);
+    Prepared p = prepare(group, statistics, target, search_, threads, channel_scale(group, statistics));
+    for (std::size_t i = 0; i < p.weights.size(); ++i) p.solution.linears.push_back(rounded(p, i, threads));
+    Solution& solution = p.solution;
     if (group.after_norm) {
-      for (const float v : s) solution.fold.push_back(1 / v);
-    } else {
-      solution.input.channel_divisor = s;
+      for (const float s : solution.input.channel_divisor) solution.fold.push_back(1 / s);
+      solution.input.channel_divisor.clear();
     }
-    const std::vector<Matrix> weights = transformed_weights(group, *solution.input.transform, s);
-    const std::vector<Grid> grids = make_grids(weights, target, search_, threads);
-    InputMap divided = solution.input;
-    divided.channel_divisor = s;  // the calibration sample is x before the fold
-    calibrate_input(divided, statistics, target, grids, threads);
-    solution.input.fixed_maximum = divided.fixed_maximum;
-    solution.input.levels = divided.levels;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      SolvedLinear linear;
-      linear.effective = Matrix(weights[i].rows(), weights[i].columns());
-      grids[i].round(weights[i], linear.effective, threads);
-      complete(linear, weights[i], grids[i], {}, threads);
-      solution.linears.push_back(std::move(linear));
-    }
-    return solution;
+    return std::move(solution);
   }
 
  private:

@@ -84,7 +84,7 @@ TEST_CASE("grid: absmax grids round as the formats themselves do", "[weights]") 
       CHECK(same(y.data(), expected.data(), expected.size()));
       for (std::size_t c = 0; c < w.columns(); ++c) CHECK(grid.value(3, c, w.view().row(3)[c]) == y.view().row(3)[c]);
       // the codes are those of the format, and decode to the values
-      const Quantized q = grid.encode(y);
+      const Quantized q = grid.encode(y, threads());
       std::vector<float> decoded(expected.size());
       decode(q, decoded.data());
       const bool zero_group_differs = std::string(name).find("nvfp4:") == 0 && !format.like.empty();
@@ -92,6 +92,35 @@ TEST_CASE("grid: absmax grids round as the formats themselves do", "[weights]") 
       const Quantized own = encode(format, Layout::matrix(w.rows(), w.columns()), w.data());
       CHECK(q.codes == own.codes);
       if (!zero_group_differs) CHECK(q.scales == own.scales);
+    }
+  }
+}
+
+TEST_CASE("grid: values between, at and beyond the grid are those of the codec", "[weights]") {
+  // one group of scale s: ties and their neighbours, zeros of both signs, subnormals, the largest floats
+  for (const char* name : {"e2m1:g8:s=fp32", "e2m1:g8:s=fp16", "nvfp4:g8", "mxfp4:g8", "mxfp6_e2m3:g8", "mxfp6_e3m2:g8",
+                           "mxfp8_e4m3:g8", "mxfp8_e5m2:g8", "mxint8:g8", "int4:g8:s=fp32", "int4:g8:range=half",
+                           "int8:g8:s=fp16", "mxfp4:g8:like=fp_quant", "nvfp4:g8:like=fp_quant"}) {
+    const Format format = parse_format(name);
+    Matrix w(1, 8);
+    for (std::size_t c = 0; c < 8; ++c) w.data()[c] = 0.1f * static_cast<float>(c) - 0.35f;
+    const Grid grid = Grid::make(format, w, ScaleSearch::absmax, threads());
+    const GroupScales scales(format, finite_amax(w.data(), 8));
+    const GroupScale scale = scales.absmax(w.data(), 8);
+    std::vector<float> probes{0.0f, -0.0f, 1e-45f, -1e-45f, 1e-38f, 3e38f, -3e38f, 1.0f, -1.0f};
+    for (int half = 0; half <= 40; ++half)
+      for (const float sign : {1.0f, -1.0f}) {
+        const float tie = sign * 0.125f * static_cast<float>(half) * static_cast<float>(scale.state.step);
+        probes.insert(probes.end(), {tie, std::nextafter(tie, HUGE_VALF), std::nextafter(tie, -HUGE_VALF)});
+      }
+    for (const float x : probes) {
+      std::uint32_t code;
+      float expected;
+      scales.quantizer().encode(scale.state, &x, 1, nullptr, &code);
+      scales.quantizer().decode(scale.state, &code, 1, &expected);
+      const float ours = grid.value(0, 3, x);
+      INFO(name << " " << x);
+      CHECK(std::memcmp(&ours, &expected, 4) == 0);
     }
   }
 }

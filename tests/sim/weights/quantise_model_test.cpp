@@ -6,46 +6,15 @@
 
 #include "sim/model/quantised_sites.hpp"
 #include "sim/weights/rotate_model.hpp"
-#include "sim/weights/saved_model.hpp"
-#include "tests/sim/model/support.hpp"
+#include "tests/sim/weights/support.hpp"
 #include "tests/support/errors.hpp"
-#include "tests/support/temporary_folder.hpp"
 
 using namespace lowbit;
 using namespace lowbit::weights;
+using namespace lowbit::test_weights;
 using lowbit::test::refusal_of;
-using test::test_threads;
 
 namespace {
-
-const model::Model& tiny() {
-  static const model::Model m = model::Model::load(test::family_folder("llama3"), test_threads());
-  return m;
-}
-
-std::vector<std::int32_t> tokens() {
-  return test::Expected("llama3").tokens();
-}
-
-std::vector<float> logits(const model::Hooks& hooks, const std::vector<std::int32_t>& text) {
-  const auto pass = model::forward(hooks, test::batch(text), test_threads());
-  return test::all_logits(hooks, pass);
-}
-
-std::vector<std::span<const std::int32_t>> texts(const std::vector<std::int32_t>& text) {
-  const std::span<const std::int32_t> all(text);
-  return {all.first(test::kTextLength), all.subspan(test::kTextLength)};
-}
-
-ModelJob job_of(const Method& method, const std::string& format, bool activations,
-                const std::vector<std::int32_t>& text) {
-  ModelJob job;
-  job.method = &method;
-  job.target.weight = OperandFormat::parse(format);
-  if (activations) job.target.activation = job.target.weight;
-  job.calibration = texts(text);
-  return job;
-}
 
 /// Rounds to nearest and keeps the statistics that it asked for.
 class Recorder : public Method {
@@ -294,38 +263,6 @@ TEST_CASE("quantise_model: mistakes are refused before any weight changes", "[we
   for (const char* name :
        {"rtn:grid=mse", "gptq:grid=absmax:order=act:damp=0.05:block=64", "smoothquant:alpha=0.25:grid=mse2"})
     CHECK(parse_method(parse_method(name)->name())->name() == parse_method(name)->name());
-}
-
-TEST_CASE("saved_model: a saved model evaluates as the one in memory", "[weights]") {
-  const auto text = tokens();
-  for (const char* name : {"gptq", "smoothquant"})
-    for (const char* transform : {"id", "had:8", "orth:16:seed=2"}) {
-      INFO(name << " " << transform);
-      const auto method = parse_method(name);
-      ModelJob job = job_of(*method, "nvfp4:g8", true, text);
-      job.target.transform = transform;
-      job.target.static_scales = true;
-      model::Hooks memory(tiny());
-      const ModelReport report = quantise_model(memory, job, test_threads());
-      test::TemporaryFolder folder;
-      save_model(memory, report, {method->name(), "nvfp4:g8", "nvfp4:g8", transform, text},
-                 [&](const std::string& file, std::span<const std::byte> bytes) {
-                   folder.file(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-                 });
-      CHECK(is_saved(folder.path()));
-      CHECK_FALSE(is_saved(test::family_folder("llama3")));
-      const model::Model m = model::Model::load(folder.path(), test_threads());
-      model::Hooks hooks(m);
-      const SavedSummary summary = attach_saved(hooks, folder.path());
-      CHECK(summary.bits_weight == report.bits_weight);
-      CHECK(summary.calibration_begins ==
-            std::vector<std::int32_t>(text.begin(), text.begin() + std::min<std::ptrdiff_t>(32, std::ssize(text))));
-      const auto expected = logits(memory, text), ours = logits(hooks, text);
-      const bool exact = std::string(transform) == "id" && std::string(name) == "gptq";
-      if (exact) CHECK(ours == expected);
-      // a rounded weight that moved in its last bit may tip a rounding of activations
-      CHECK(test::norm_error(ours, expected) < 0.02);
-    }
 }
 
 TEST_CASE("quantise_model: fused groups share the second-level scale", "[weights]") {
