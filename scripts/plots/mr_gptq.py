@@ -70,23 +70,26 @@ def group_size(result):
     return fig
 
 
+def element_lines():
+    """(coordinates, label, style) of each line over group sizes: a colour an element, a dash a distribution."""
+    for element, colour in (("e2m1", BLUE), ("int4", GREEN)):
+        for source, line, marker in (("laplace", "-", "o"), ("normal", "--", "s")):
+            yield dict(element=element, source=source), f"{ELEMENTS[element]}, {DATA[source]}", dict(color=colour, linestyle=line, marker=marker, markersize=3)
+
+
 def theory(result):
     """Left: MSE by group size; right: Lemma 1, error of the largest value after a rotation over the mean error."""
     ds = result.dataset
     fig, axes = style.figure(1, 2, PAGE, 3.2)
     groups = ds["group"].values
-    for element, colour in (("e2m1", BLUE), ("int4", GREEN)):
-        for source, line, marker in (("laplace", "-", "o"), ("normal", "--", "s")):
-            at = dict(element=element, source=source)
-            label = f"{ELEMENTS[element]}, {DATA[source]}"
-            axes[0, 0].plot(groups, ds["mse"].sel(at), line, color=colour, marker=marker, markersize=3, label=label)
-            for group in groups:
-                axes[0, 0].plot(group, published(result, f"mse[source={source},element={element},group={int(group)}]"), **hollow(BLACK, "D", 5))
-            ratio = ds["top_ratio"].sel(at)
-            spread = np.abs(np.array([ratio - ds["top_ratio_low"].sel(at), ds["top_ratio_high"].sel(at) - ratio]))
-            axes[0, 1].errorbar(groups, ratio, spread, color=colour, linestyle=line, marker=marker, markersize=3, linewidth=1, label=label)
-            for group in groups:
-                axes[0, 1].plot(group, published(result, f"top_ratio[source={source},element={element},group={int(group)}]"), **hollow(BLACK, "D", 5))
+    for at, label, line in element_lines():
+        place = f"source={at['source']},element={at['element']}"
+        axes[0, 0].plot(groups, ds["mse"].sel(at), label=label, **line)
+        ratio = ds["top_ratio"].sel(at)
+        spread = np.abs(np.array([ratio - ds["top_ratio_low"].sel(at), ds["top_ratio_high"].sel(at) - ratio]))
+        axes[0, 1].errorbar(groups, ratio, spread, linewidth=1, label=label, **line)
+        for panel, output in zip(axes[0], ("mse", "top_ratio")):
+            panel.plot(groups, [published(result, f"{output}[{place},group={int(g)}]") for g in groups], **hollow(BLACK, "D", 5))
     axes[0, 1].axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     log_errors(axes[0, 0])
     axes[0, 0].set(ylabel="MSE(G), scale not rounded")
@@ -104,12 +107,9 @@ def dead_zone(result):
     ds = result.dataset
     fig, axes = style.figure(1, 2, PAGE, 3.0)
     groups = ds["group"].values
-    for element, colour in (("e2m1", BLUE), ("int4", GREEN)):
-        for source, line, marker in (("laplace", "-", "o"), ("normal", "--", "s")):
-            at = dict(element=element, source=source)
-            label = f"{ELEMENTS[element]}, {DATA[source]}"
-            axes[0, 0].plot(groups, ds["preserved"].sel(at), line, color=colour, marker=marker, markersize=3, label=label)
-            axes[0, 1].plot(groups, ds["dead_energy"].sel(at) / ds["mse"].sel(at), line, color=colour, marker=marker, markersize=3)
+    for at, label, line in element_lines():
+        axes[0, 0].plot(groups, ds["preserved"].sel(at), label=label, **line)
+        axes[0, 1].plot(groups, ds["dead_energy"].sel(at) / ds["mse"].sel(at), **line)
     axes[0, 0].set(ylabel="R(G) = energy outside of the dead zone", title="Lemma 2: Laplace falls as $G^{-δ}$, Normal as $G^{-δ²}$")
     axes[0, 1].set(ylabel="dead-zone energy / MSE", ylim=(0, 1.02))
     for panel in axes[0]:
@@ -272,41 +272,67 @@ def layers(result):
         panel.set_title(f"excess kurtosis of rows, {title}", fontsize=7)
     for kind in kinds:
         axes[0, 0].plot([], [], color=colours[kind], marker="o" if kind.endswith("x") else None, markersize=2.5, label=kind)
+    fig.suptitle(f"{model_name(result)}; MiniLM: float32 weights", fontsize=7)
     style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 6)
     return fig
 
 
+def model_name(result):
+    """The model of a run, with what to know about its weights."""
+    name = str(result.params["model"])
+    return "SmolLM2-135M (weights on a Q4_1 grid)" if name == "smollm2-135m" else name
+
+
+def paper_accuracy(panel, result, methods, width):
+    """Accuracy that the paper's model loses, in percent of its own; diamonds: with real kernels."""
+    tables = result.reference
+    formats = {"nvfp4": BLUE, "mxfp4": RED, "int4:g32": GREEN}
+    for f, (name, colour) in enumerate(formats.items()):
+        for key, column in (("accuracy_percent", "accuracy"), ("recovery_percent", "recovery")):
+            table = tables[key]
+            cells = [(methods.index(m), v) for form, m, v in zip(table["format"], table["method"], table[column]) if form == name and m in methods]
+            places = [x + (f - 1) * width for x, _ in cells]
+            if column == "accuracy":
+                panel.bar(places, [100 * (1 - v / 78.93) for _, v in cells], width, color=colour, alpha=0.5)
+            else:
+                panel.plot(places, [100 - v for _, v in cells], **hollow(BLACK, "D", 4))
+
+
 def perplexity(result):
-    """Perplexity by format and method with the reference as a line; the paper's recovery beside it, for the order alone."""
+    """Perplexity and KL by format and method, the model as it is as a line; what the paper's model loses beside it, for the order alone."""
     ds = result.dataset
     formats, methods = texts(ds["format"]), texts(ds["method"])
     fig, axes = style.figure(1, 3, PAGE, 3.6)
     colours = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
-    loss = ds["loss"].transpose("format", "method", "window").values
-    reference = ds["reference_loss"].values
-    reference = reference[np.isfinite(reference)]
+    loss, kl, reference = (ds[name].transpose("format", "method", "window").values for name in ("loss", "kl", "reference_loss"))
     width = 0.8 / max(len(formats), 1)
+    root = np.sqrt(loss.shape[-1])
     for f, name in enumerate(formats):
         place = np.arange(len(methods)) + (f - (len(formats) - 1) / 2) * width
-        axes[0, 0].bar(place, np.exp(loss[f].mean(axis=-1)), width, color=colours[f % len(colours)], label=name)
-        kl = ds["kl"].transpose("format", "method", "window").values[f]
-        error = 1.96 * kl.std(axis=-1, ddof=1) / np.sqrt(kl.shape[-1]) if kl.shape[-1] > 1 else None
-        axes[0, 1].bar(place, kl.mean(axis=-1), width, yerr=error, color=colours[f % len(colours)], error_kw={"elinewidth": 0.6})
-    if len(reference):
-        windows = ds["reference_loss"].transpose("format", "method", "window").values.reshape(-1, ds.sizes["window"])
-        axes[0, 0].axhline(np.exp(windows[np.isfinite(windows).all(axis=1)][0].mean()), color=BLACK, linestyle=":", linewidth=1, label="model as it is")
-    axes[0, 0].set(ylabel="perplexity, W4A4", title=str(result.params["model"]))
-    axes[0, 1].set(ylabel="KL from the model as it is (nat)", title=str(result.params["model"]))
-    table = result.reference["recovery_percent"]
-    shown = [m for m in methods if m in table["method"]]
-    for f, name in enumerate(("nvfp4", "mxfp4")):
-        values = [r for form, m, r in zip(table["format"], table["method"], table["recovery"]) if form == name and m in shown]
-        axes[0, 2].bar(np.arange(len(values)) + (f - 0.5) * 0.35, [100 - v for v in values], 0.35, color=colours[f], fill=False, edgecolor=colours[f])
-    axes[0, 2].set(ylabel="100 - recovery (%)", title="paper: Llama-3.1-8B-Instruct\n(order only)")
-    for panel, labels in zip(axes[0], (methods, methods, shown)):
-        panel.set_xticks(range(len(labels)), labels, rotation=90)
+        several = loss.shape[-1] > 1
+        # paired: the error of the loss beyond that of the model as it is
+        error = np.exp(loss[f].mean(axis=-1)) * (loss[f] - reference[f]).std(axis=-1, ddof=1) / root if several else None
+        bars = dict(color=colours[f % len(colours)], error_kw={"elinewidth": 0.6})
+        axes[0, 0].bar(place, np.exp(loss[f].mean(axis=-1)), width, yerr=error, label=name, **bars)
+        axes[0, 1].bar(place, kl[f].mean(axis=-1), width, yerr=kl[f].std(axis=-1, ddof=1) / root if several else None, **bars)
+    windows = reference.reshape(-1, reference.shape[-1])
+    windows = windows[np.isfinite(windows).all(axis=1)]
+    if len(windows):
+        axes[0, 0].axhline(np.exp(windows[0].mean()), color=BLACK, linestyle=":", linewidth=1, label="model as it is")
+    axes[0, 0].set(ylabel="perplexity, W4A4 (bars: s.e., paired)")
+    axes[0, 1].set(ylabel="KL from the model as it is (nat; bars: s.e.)")
+    for panel in axes[0, :2]:
+        panel.set_title(model_name(result), fontsize=6)
+    axes[0, 2].plot([], [], **hollow(BLACK, "D", 4), label="paper, real kernels")
+    paper_accuracy(axes[0, 2], result, methods, 0.27)
+    axes[0, 2].set(ylabel="accuracy lost (% of unquantised)")
+    axes[0, 2].set_title("paper: Llama-3.1-8B-Instruct (order only)", fontsize=6)
+    for panel in axes[0]:
+        panel.set_xticks(range(len(methods)), methods, rotation=90)
         panel.grid(axis="x", visible=False)
-    style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 4)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    more = axes[0, 2].get_legend_handles_labels()
+    style.legend_below(fig, handles + more[0], labels + more[1], 3)
     return fig
 
 

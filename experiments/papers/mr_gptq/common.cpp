@@ -147,6 +147,10 @@ Reference within(std::string quantity, std::optional<double> value, Interval ban
   return reference;
 }
 
+std::string weights_note(const Params& params) {
+  return params.text("model") == "smollm2-135m" ? "the model's weights lie on a 4-bit grid (Q4_1)" : "";
+}
+
 Experiment declare(const std::string& name, std::string figure, std::string title) {
   return Experiment{"mr_gptq/" + name}.paper(kPaper, std::move(figure), std::move(title));
 }

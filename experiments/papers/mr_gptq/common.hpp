@@ -54,6 +54,9 @@ Reference near(std::string quantity, double value, double tolerance, std::string
 Reference within(std::string quantity, std::optional<double> value, Interval band, std::string source = kSimulation,
                  std::string note = {});
 
+/// What to know about the weights of the model of a run; empty where nothing is known.
+std::string weights_note(const Params& params);
+
 /// Experiment{"mr_gptq/NAME"} with the paper.
 Experiment declare(const std::string& name, std::string figure, std::string title);
 

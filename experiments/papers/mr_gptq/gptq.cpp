@@ -125,21 +125,15 @@ std::vector<double> seeds(const Results& r, const char* output, const std::strin
   return r.along(output, "layer", {{"format", format}, {"rotation", rotation}, {"variant", variant}});
 }
 
-double mean_of(const std::vector<double>& values) {
-  double mean = values.empty() ? std::nan("") : 0;
-  for (const double v : values) mean += v / static_cast<double>(values.size());
-  return mean;
-}
-
 Row mean_row(const Results& r, std::string quantity, const std::vector<double>& values) {
   const Interval interval = bootstrap_mean(values, r.rng(quantity));
-  return sampled_row(std::move(quantity), mean_of(values), interval, "interval over the layers drawn");
+  return sampled_row(std::move(quantity), mean(values), interval, "interval over the layers drawn");
 }
 
 Row ratio_row(const Results& r, std::string quantity, const std::vector<double>& a, const std::vector<double>& b) {
   if (a.empty() || b.empty()) return exact_row(std::move(quantity), std::nan(""));
   const Interval interval = bootstrap_ratio(a, b, r.rng(quantity));
-  return sampled_row(std::move(quantity), mean_of(a) / mean_of(b), interval, "interval over the layers drawn");
+  return sampled_row(std::move(quantity), mean(a) / mean(b), interval, "interval over the layers drawn");
 }
 
 std::string at(const std::string& what, const std::string& format, int rotation) {
@@ -165,7 +159,7 @@ std::vector<Row> rows_of(const Results& r) {
     const char* format = "nvfp4";
     std::vector<double> best;
     for (const std::string& v : kVariants)
-      if (const auto now = seeds(r, "weight_only", format, rotation, v); best.empty() || mean_of(now) < mean_of(best))
+      if (const auto now = seeds(r, "weight_only", format, rotation, v); best.empty() || mean(now) < mean(best))
         best = now;
     rows.push_back(
         mean_row(r, at("weight_only_rtn", format, rotation), seeds(r, "weight_only", format, rotation, "rtn")));

@@ -186,6 +186,14 @@ class Summary {
   std::vector<std::string> names_;
 };
 
+/// Claims about weights are those on MiniLM's; the language model's say what they are.
+void note_grid(const Results& r, std::vector<Row>& rows) {
+  const std::string note = weights_note(r.params());
+  for (Row& row : rows)
+    if (!note.empty() && row.quantity.find("data=weights") != std::string::npos)
+      row.note += (row.note.empty() ? "" : "; ") + note;
+}
+
 std::vector<Row> rows_of(const Results& r) {
   std::vector<Row> rows;
   for (const char* kind : {"weights", "activations", "minilm"}) {
@@ -238,6 +246,7 @@ std::vector<Row> rows_of(const Results& r) {
     rows.push_back(
         exact_row(fmt::format("e8m0_relative_reduction[input={}]", site), quantile(gain, 0.5), "median over layers"));
   }
+  note_grid(r, rows);
   return rows;
 }
 

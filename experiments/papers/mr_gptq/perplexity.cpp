@@ -1,6 +1,8 @@
 // W4A4 on a small language model: perplexity and KL divergence from the model as it is.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "experiments/core/bootstrap.hpp"
@@ -58,21 +60,23 @@ SharedHooks make_quantised(const Point& p, Rng) {
   return quantise(m.model, p.text("format"), p.text("method"), m.calibration_texts(), threads);
 }
 
-/// Logits of all rows of one window but the last, which predicts nothing.
-std::vector<float> logits_of(const Hooks& hooks, std::span<const std::int32_t> window, Threads& threads) {
+/// consume(first row, logits) for the pieces of one window.
+void each_logits(const Hooks& hooks, std::span<const std::int32_t> window, Threads& threads,
+                 const std::function<void(std::size_t, model::Rows)>& consume) {
   const model::TokenSpan span{window, nullptr};
-  const auto pass = model::forward(hooks, {&span, 1}, threads);
-  std::vector<float> all;
-  model::for_each_logits(hooks, pass, threads, [&](std::size_t, model::Rows rows) {
-    all.insert(all.end(), rows.data, rows.data + rows.rows * rows.columns);
-  });
-  return all;
+  model::for_each_logits(hooks, model::forward(hooks, {&span, 1}, threads), threads, consume);
 }
 
 std::vector<float> make_reference(const Point& p, Rng) {
   Threads threads(static_cast<std::size_t>(p.threads()));
   const auto& m = *p.shared<SharedModel>("loaded");
-  return logits_of(Hooks(m.model), m.window(static_cast<std::size_t>(p.integer("window"))), threads);
+  const auto window = m.window(static_cast<std::size_t>(p.integer("window")));
+  std::vector<float> all;
+  each_logits(Hooks(m.model), window, threads, [&](std::size_t, model::Rows rows) {
+    all.reserve(window.size() * rows.columns);
+    all.insert(all.end(), rows.data, rows.data + rows.rows * rows.columns);
+  });
+  return all;
 }
 
 Record compute(const Point& p, Rng) {
@@ -80,15 +84,17 @@ Record compute(const Point& p, Rng) {
   const auto& m = *p.shared<SharedModel>("loaded");
   const auto& reference = p.shared<std::vector<float>>("reference");
   const auto window = m.window(static_cast<std::size_t>(p.integer("window")));
-  const std::vector<float> ours = logits_of(*p.shared<SharedHooks>("quantised"), window, threads);
-  const std::size_t vocabulary = ours.size() / window.size(), predicted = window.size() - 1;
-  std::vector<model::TokenComparison> tokens(predicted);
-  threads.parallel_for(predicted, [&](std::size_t t) {
-    tokens[t] = model::compare_logits(&reference[t * vocabulary], &ours[t * vocabulary], vocabulary, window[t + 1]);
+  std::vector<model::TokenComparison> tokens(window.size() - 1);  // the last token predicts nothing
+  each_logits(*p.shared<SharedHooks>("quantised"), window, threads, [&](std::size_t first, model::Rows rows) {
+    const std::size_t last = std::min(first + rows.rows, tokens.size());
+    threads.parallel_for(last - first, [&](std::size_t i) {
+      const std::size_t t = first + i;
+      tokens[t] = model::compare_logits(&reference[t * rows.columns], rows.row(i), rows.columns, window[t + 1]);
+    });
   });
   double loss = 0, reference_loss = 0, kl = 0, same = 0;
   for (const auto& t : tokens) loss += t.loss, reference_loss += t.reference_loss, kl += t.kl_full, same += t.same_top;
-  const double n = static_cast<double>(predicted);
+  const double n = static_cast<double>(tokens.size());
   return {{"loss", loss / n}, {"reference_loss", reference_loss / n}, {"kl", kl / n}, {"same_top", same / n}};
 }
 
@@ -113,44 +119,61 @@ std::vector<double> losses(const Results& r, const std::string& format, const st
   return r.along("loss", "window", {{"format", format}, {"method", method}});
 }
 
-double mean_of(const std::vector<double>& values) {
-  double mean = values.empty() ? std::nan("") : 0;
-  for (const double v : values) mean += v / static_cast<double>(values.size());
-  return mean;
+/// Standard error of a mean of window values.
+std::string error_note(const std::vector<double>& values) {
+  double square = 0;
+  for (const double v : values) square += (v - mean(values)) * (v - mean(values));
+  const double n = static_cast<double>(values.size());
+  return n < 2 ? "one window" : fmt::format("s.e. {:.2g} over {} windows", std::sqrt(square / (n - 1) / n), n);
+}
+
+Row mean_row(const Results& r, std::string quantity, const std::vector<double>& values, const std::string& note) {
+  const Interval interval = bootstrap_mean(values, r.rng(quantity));
+  return sampled_row(std::move(quantity), mean(values), interval, note + error_note(values));
 }
 
 /// exp of a mean of window losses (or of paired differences of them).
-Row exponential_row(const Results& r, std::string quantity, const std::vector<double>& values, std::string note) {
+Row exponential_row(const Results& r, std::string quantity, const std::vector<double>& values,
+                    const std::string& note) {
   const Interval i = bootstrap_mean(values, r.rng(quantity));
-  return sampled_row(std::move(quantity), std::exp(mean_of(values)), {std::exp(i.low), std::exp(i.high)},
-                     std::move(note));
+  return sampled_row(std::move(quantity), std::exp(mean(values)), {std::exp(i.low), std::exp(i.high)},
+                     fmt::format("{}; of its log: {}", note, error_note(values)));
+}
+
+std::vector<double> difference(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> all;
+  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) all.push_back(a[i] - b[i]);
+  return all;
 }
 
 Row ratio_row(const Results& r, std::string quantity, const std::string& format, const std::string& method,
               const std::string& other_format, const std::string& other_method) {
-  const auto a = losses(r, format, method), b = losses(r, other_format, other_method);
-  std::vector<double> difference;
-  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) difference.push_back(a[i] - b[i]);
-  return exponential_row(r, std::move(quantity), difference, "ratio of perplexities, paired over windows");
+  return exponential_row(r, std::move(quantity),
+                         difference(losses(r, format, method), losses(r, other_format, other_method)),
+                         "ratio of perplexities, paired over windows");
 }
 
 std::string cell(const char* what, const std::string& format, const std::string& method) {
   return fmt::format("{}[format={},method={}]", what, format, method);
 }
 
+/// Perplexity, KL and what the loss has gained, with paired errors, of one format and method.
+void add_cell(const Results& r, const std::string& format, const std::string& method, std::vector<Row>& rows) {
+  const auto values = losses(r, format, method);
+  if (values.empty() || std::isnan(values.front())) return;
+  const Coordinates at{{"format", format}, {"method", method}};
+  rows.push_back(exponential_row(r, cell("perplexity", format, method), values, weights_note(r.params())));
+  rows.push_back(mean_row(r, cell("kl", format, method), r.along("kl", "window", at), "nats; "));
+  rows.push_back(mean_row(r, cell("loss_increase", format, method),
+                          difference(values, r.along("reference_loss", "window", at)), "nats; paired, "));
+  if (method != "rtn" && !losses(r, format, "rtn").empty())
+    rows.push_back(ratio_row(r, cell("perplexity_over_rtn", format, method), format, method, format, "rtn"));
+}
+
 std::vector<Row> rows_of(const Results& r) {
   std::vector<Row> rows;
   for (const Value& format : r.coordinates("format"))
-    for (const Value& method : r.coordinates("method")) {
-      const auto values = losses(r, format.text(), method.text());
-      if (values.empty() || std::isnan(values.front())) continue;
-      rows.push_back(
-          exponential_row(r, cell("perplexity", format.text(), method.text()), values, "interval over windows"));
-      const auto kl = r.along("kl", "window", {{"format", format}, {"method", method}});
-      const std::string quantity = cell("kl", format.text(), method.text());
-      rows.push_back(
-          sampled_row(quantity, mean_of(kl), bootstrap_mean(kl, r.rng(quantity)), "nats, interval over windows"));
-    }
+    for (const Value& method : r.coordinates("method")) add_cell(r, format.text(), method.text(), rows);
   const std::string nv = kFormats[0], mx = kFormats[1];
   rows.push_back(
       exponential_row(r, "perplexity[reference]",
@@ -177,6 +200,21 @@ std::string cannot_run(const Params& params) {
   return "";
 }
 
+/// Mean accuracy of the paper's first table, Llama-3.1-8B-Instruct (unquantised 78.93): for the order alone.
+ReferenceTable accuracy() {
+  return {
+      "accuracy_percent",
+      "arXiv:2509.23202, table 1, Llama-3.1-8B-Instruct, mean of MMLU-CoT, GSM8K, HellaSwag, WinoGrande (order only)",
+      {{"format",
+        {"int4:g32", "int4:g32", "int4:g32", "nvfp4", "nvfp4", "nvfp4", "nvfp4", "nvfp4", "nvfp4", "mxfp4", "mxfp4",
+         "mxfp4", "mxfp4", "mxfp4", "mxfp4"}},
+       {"method",
+        {"rtn", "rtn+had:G", "gptq", "rtn", "rtn+had:G", "smoothquant", "quarot", "gptq", "mr_gptq+had:G", "rtn",
+         "rtn+had:G", "smoothquant", "quarot", "gptq", "mr_gptq+had:G"}},
+       {"accuracy",
+        {73.11, 74.75, 73.21, 74.73, 74.05, 75.70, 74.10, 75.72, 75.84, 69.32, 70.45, 70.30, 62.90, 70.62, 73.65}}}};
+}
+
 /// Recovery of the paper's table with real kernels, Llama-3.1-8B-Instruct: other models, for the order alone.
 ReferenceTable recovery() {
   return {"recovery_percent",
@@ -192,8 +230,8 @@ Experiment perplexity() {
   e.param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder", input_path())
       .param("tokens", kPersuasion, "text: a .npy of token numbers, or persuasion; calibration is its end",
              input_path())
-      .param("calibration", 2048, "calibration tokens, the last of the text", at_least(512))
-      .param("windows", 4, "evaluation windows, from the beginning of the text", between(1, 100000))
+      .param("calibration", 4096, "calibration tokens, the last of the text", at_least(512))
+      .param("windows", 8, "evaluation windows, from the beginning of the text", between(1, 100000))
       .param("context", 512, "tokens of a window", between(2, 1 << 20))
       .axis("format", texts(kFormats, checked(canonical_format)), "",
             "of weights and inputs of all linear layers but lm_head; mxfp4_dagger: 256 scale levels")
@@ -221,6 +259,7 @@ Experiment perplexity() {
       .cost(300)
       .runs_alone()
       .point(compute)
+      .reference_table(accuracy())
       .reference_table(recovery())
       .rows(rows_of);
   const char* source = "arXiv:2509.23202, main tables (other models: the order)";
