@@ -1,4 +1,5 @@
 // Shapes: a tensor with its quantised axis, and where the groups of a format lie in it.
+#include <algorithm>
 #include <utility>
 
 #include "formats/block.hpp"

@@ -1,5 +1,6 @@
 #include "experiments/tools/analysis.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>

@@ -1,6 +1,7 @@
 // lowbit compare: checks the user's own stack against ours.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "experiments/tools/comparison.hpp"

@@ -1,4 +1,5 @@
 // compressed-tensors (llm-compressor, vLLM): its MX, NVFP4 and integer schemes, computed in float32.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>

@@ -1,4 +1,5 @@
 // gfloat's OCP block formats: quantize_block with compute_scale_amax.
+#include <algorithm>
 #include <array>
 #include <cmath>
 

@@ -1,5 +1,7 @@
 #include "formats/like/groups.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,4 +1,5 @@
 // ModelOpt's NVFP4 export path: NVFP4QTensor.quantize and dequantize.
+#include <algorithm>
 #include <array>
 #include <cmath>
 

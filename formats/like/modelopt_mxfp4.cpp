@@ -1,4 +1,5 @@
 // ModelOpt's MXFP4 packer: MXFP4QTensor.quantize and dequantize.
+#include <algorithm>
 #include <array>
 #include <cmath>
 

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <fstream>
@@ -259,7 +260,8 @@ TEST_CASE("an error of a point names the point and leaves no result", "[runner]"
     return {{"sum", 1}};
   });
   const Plan p = make_plan(failing.declared(), 1, {});
-  CHECK_THROWS_WITH(run_plan(p, options(folder)), lowbit::test::contains("power=2") && lowbit::test::contains("name=b") &&
+  CHECK_THROWS_WITH(run_plan(p, options(folder)), lowbit::test::contains("power=2") &&
+                                                      lowbit::test::contains("name=b") &&
                                                       lowbit::test::contains("no such thing"));
   CHECK(code_of([&] { read_result(folder / "test_paper/sums.h5"); }) == ExitCode::no_input);
 }
@@ -327,7 +329,9 @@ TEST_CASE("a result is held to the content of the files it read", "[runner][inpu
                            .param("data", "builtin", "a file", input_path())
                            .axis("k", integers({1, 2}), "1", "k")
                            .output("y", "1", "y")
-                           .point([](const Point& p, Rng) { return Record{{"y", p.real("k")}}; });
+                           .point([](const Point& p, Rng) {
+                             return Record{{"y", p.real("k")}};
+                           });
   const auto plan_for = [&](const std::string& data) { return make_plan(e.declared(), 1, {{"data", data, "test"}}); };
   CHECK(plan_for("builtin").inputs.empty());
   const Plan first = plan_for(folder / "data.txt");

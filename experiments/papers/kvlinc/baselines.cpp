@@ -1,4 +1,6 @@
 // KIVI, KVQuant, GEAR and QuaRot side by side on equal heads, from the packed cache of each.
+#include <algorithm>
+
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 

@@ -1,4 +1,6 @@
 // F5: output error against the length of the context, decoding with a residual window. T1: average bits beside it.
+#include <algorithm>
+
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
@@ -68,8 +70,8 @@ std::vector<Row> length_rows(const Results& results) {
   for (const Value& context : results.coordinates("context"))
     for (const std::string& method : kLengthMethods) {
       const std::string name = fmt::format("o_err[method={},context={}]", method, context.integer());
-      rows.push_back(mean_row(name, results.along("o_err", "draw", {{"context", context}, {"cache", method}}),
-                              results.rng(name)));
+      rows.push_back(
+          mean_row(name, results.along("o_err", "draw", {{"context", context}, {"cache", method}}), results.rng(name)));
     }
   return rows;
 }

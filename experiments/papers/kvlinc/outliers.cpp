@@ -1,4 +1,5 @@
 // Pictures of keys and values, token by channel, as in the KIVI paper (arXiv 2402.02750, Figure 2).
+#include <algorithm>
 #include <cmath>
 
 #include "experiments/papers/kvlinc/errors.hpp"

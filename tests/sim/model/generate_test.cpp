@@ -1,6 +1,7 @@
 // Generation: what a step control sees and may change, and a pass control at work on a cache.
 #include "sim/model/generate.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/error.hpp"

@@ -1,6 +1,7 @@
 // What hooks may replace and watch.
 #include "sim/model/hooks.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "sim/model/attention.hpp"

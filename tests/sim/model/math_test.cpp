@@ -1,6 +1,7 @@
 // The elementwise parts against double arithmetic and finite differences.
 #include "sim/model/math.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "sim/model/product.hpp"

@@ -1,5 +1,6 @@
 #include "sim/source/source.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

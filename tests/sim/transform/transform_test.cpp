@@ -1,5 +1,6 @@
 #include "sim/transform/transform.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -23,9 +24,8 @@ std::vector<float> ramp(std::size_t n) {
 }  // namespace
 
 TEST_CASE("transform: names are canonical and parse to themselves", "[transform]") {
-  for (const char* name :
-       {"id", "had:1", "had:32", "had:12", "had:576", "rhad:64:seed=0", "rhad:20:seed=18446744073709551615", "orth:48:seed=3",
-        "dct:1", "dct:96"})
+  for (const char* name : {"id", "had:1", "had:32", "had:12", "had:576", "rhad:64:seed=0",
+                           "rhad:20:seed=18446744073709551615", "orth:48:seed=3", "dct:1", "dct:96"})
     CHECK(parse_transform(name)->name() == name);
   CHECK(parse_transform("rhad:32")->name() == "rhad:32:seed=1");
   CHECK(parse_transform("orth:32")->name() == "orth:32:seed=1");
@@ -35,12 +35,26 @@ TEST_CASE("transform: unknown names, sizes and options are refused with what is 
   struct Case {
     const char *name, *says;
   };
-  for (const Case c :
-       {Case{"", "unknown"}, Case{"dst:8", "unknown"}, Case{"dct", "size is missing"}, Case{"dct:0", "size 0"}, Case{"dct:5000", "1 to 4096"},
-        Case{"dct:8:seed=1", "unexpected"}, Case{"orth:0", "size 0"}, Case{"orth:8:sed=1", "'sed=1'"}, Case{"had", "size is missing"}, Case{"had:", "size ''"},
-        Case{"had:-32", "'-32'"}, Case{"had:32x", "'32x'"}, Case{"had:0", "size 0"}, Case{"had:7", "m * 2^k"},
-        Case{"had:32:seed=1", "unexpected"}, Case{"rhad:32:seed=nan", "'nan'"}, Case{"rhad:32:sed=1", "'sed=1'"},
-        Case{"rhad:32:seed=1:x", "unexpected"}, Case{"id:32", "unknown"}, Case{"had:2147483648", "2^30"}}) {
+  for (const Case c : {Case{"", "unknown"},
+                       Case{"dst:8", "unknown"},
+                       Case{"dct", "size is missing"},
+                       Case{"dct:0", "size 0"},
+                       Case{"dct:5000", "1 to 4096"},
+                       Case{"dct:8:seed=1", "unexpected"},
+                       Case{"orth:0", "size 0"},
+                       Case{"orth:8:sed=1", "'sed=1'"},
+                       Case{"had", "size is missing"},
+                       Case{"had:", "size ''"},
+                       Case{"had:-32", "'-32'"},
+                       Case{"had:32x", "'32x'"},
+                       Case{"had:0", "size 0"},
+                       Case{"had:7", "m * 2^k"},
+                       Case{"had:32:seed=1", "unexpected"},
+                       Case{"rhad:32:seed=nan", "'nan'"},
+                       Case{"rhad:32:sed=1", "'sed=1'"},
+                       Case{"rhad:32:seed=1:x", "unexpected"},
+                       Case{"id:32", "unknown"},
+                       Case{"had:2147483648", "2^30"}}) {
     const auto refusal = refusal_of([&] { parse_transform(c.name); });
     CAPTURE(refusal.message);
     CHECK(refusal.names(c.says));
@@ -81,8 +95,8 @@ TEST_CASE("transform: blocks run along the axis that is asked for", "[transform]
 }
 
 TEST_CASE("transform: energy is kept and the inverse undoes it, in place too", "[transform]") {
-  for (const char* name : {"id", "had:32", "had:96", "rhad:32:seed=7", "rhad:160:seed=1", "orth:32:seed=5", "orth:60", "dct:32",
-                           "dct:480"}) {
+  for (const char* name : {"id", "had:32", "had:96", "rhad:32:seed=7", "rhad:160:seed=1", "orth:32:seed=5", "orth:60",
+                           "dct:32", "dct:480"}) {
     const auto x = ramp(960);
     auto y = x;
     const Layout layout = Layout::matrix(2, 480);
