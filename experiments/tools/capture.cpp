@@ -183,10 +183,10 @@ void catch_interrupts() {
 }
 
 void write_window(const Hooks& hooks, const Request& request, std::span<const std::int32_t> window, Capture& capture,
-                  store::TensorStream& stream, Threads& threads) {
+                  store::TensorStream& stream, Threads& threads, model::Tape& tape) {
   const model::TokenSpan span{window, nullptr};
   if (request.has("dy"))
-    model::backward(hooks, {&span, 1}, threads);
+    model::backward(hooks, {&span, 1}, threads, tape);
   else if (request.kinds != std::set<std::string>{"w"} && request.kinds != std::set<std::string>{"w", "logits"} &&
            !request.has("logits"))
     model::forward(hooks, {&span, 1}, threads);
@@ -224,9 +224,10 @@ int run(const Words& words) {
   Capture capture(m, hooks, request, stream);
   catch_interrupts();
   capture.declare_all();
+  model::Tape tape;
   for (std::size_t i = 0; i < windows.size(); ++i) {
     if (interrupted) throw_error(ExitCode::temporary, "interrupted; '{}' was not written", line.text("out"));
-    write_window(hooks, request, windows[i], capture, stream, threads);
+    write_window(hooks, request, windows[i], capture, stream, threads, tape);
     if (isatty(STDERR_FILENO) != 0)
       fmt::print(stderr, "\r{} of {} windows{}", i + 1, windows.size(), i + 1 == windows.size() ? "\n" : "");
   }

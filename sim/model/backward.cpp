@@ -259,9 +259,8 @@ void refuse_replaced(const Hooks& hooks) {
 
 }  // namespace
 
-LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads) {
+LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape& tape) {
   refuse_replaced(hooks);
-  Tape tape;
   forward(hooks, spans, threads, &tape);
   std::vector<std::int32_t> tokens;
   for (const TokenSpan& span : spans) tokens.insert(tokens.end(), span.tokens.begin(), span.tokens.end());
@@ -271,6 +270,11 @@ LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Thread
   pass.layers();
   result.loss = mean(result.token_losses);
   return result;
+}
+
+LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads) {
+  Tape tape;
+  return backward(hooks, spans, threads, tape);
 }
 
 }  // namespace lowbit::model

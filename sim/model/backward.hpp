@@ -17,5 +17,7 @@ struct LossResult {
   std::vector<double> token_losses;
 };
 LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads);
+/// For many texts of one length: the memory of `tape` is used again. What it holds afterwards is the forward pass.
+LossResult backward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape& tape);
 
 }  // namespace lowbit::model

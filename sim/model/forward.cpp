@@ -263,9 +263,18 @@ void Pass::run_layer(int layer) {
   act_at(sites_.at(layer, LayerPoint::output), residual_);
 }
 
+// What an earlier pass left is overwritten; what this one may leave out is emptied.
+void start(Tape& tape, std::size_t layers) {
+  tape.layers.resize(layers);
+  for (Tape::Layer& layer : tape.layers) {
+    for (Matrix* matrix : {&layer.attn_input, &layer.mlp_input, &layer.q_raw, &layer.k_raw}) matrix->resize(0, 0);
+    for (Matrix& input : layer.linear_input) input.resize(0, 0);
+  }
+}
+
 PassResult Pass::run(std::span<const TokenSpan> spans) {
   const int layers = static_cast<int>(model_.config().layers);
-  if (tape_ != nullptr) tape_->layers.resize(static_cast<std::size_t>(layers));
+  if (tape_ != nullptr) start(*tape_, static_cast<std::size_t>(layers));
   embed(spans);
   for (int layer = 0; layer < layers; ++layer) {
     if (PassControl* control = hooks_.pass_control()) {

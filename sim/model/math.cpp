@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::size_t kLanes = 16;
 
-double lane_sum(double* lane) {
-  for (std::size_t width = kLanes / 2; width > 0; width /= 2)
+template <class T, std::size_t kCount>
+T lane_sum(T (&lane)[kCount]) {
+  for (std::size_t width = kCount / 2; width > 0; width /= 2)
     for (std::size_t i = 0; i < width; ++i) lane[i] += lane[i + width];
   return lane[0];
 }
@@ -58,6 +59,23 @@ LOWBIT_CLONES double dot(const float* x, const float* y, std::size_t n) {
     for (std::size_t j = 0; j < kLanes; ++j) lane[j] += static_cast<double>(x[i + j]) * static_cast<double>(y[i + j]);
   for (std::size_t j = 0; i < n; ++i, ++j) lane[j] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
   return lane_sum(lane);
+}
+
+// The rows are read once from memory: what comes kAhead values later is asked for early, beyond the row's end too.
+LOWBIT_CLONES void row_products(ConstRows w, const float* x, float* y) {
+  constexpr std::size_t kWide = 32, kAhead = 256;
+  for (std::size_t i = 0; i < w.rows; ++i) {
+    const float* row = w.row(i);
+    float lane[kWide] = {};
+    std::size_t c = 0;
+    for (; c + kWide <= w.columns; c += kWide) {
+      __builtin_prefetch(row + c + kAhead);
+      __builtin_prefetch(row + c + kAhead + kWide / 2);
+      for (std::size_t j = 0; j < kWide; ++j) lane[j] += row[c + j] * x[c + j];
+    }
+    for (std::size_t j = 0; c < w.columns; ++c, ++j) lane[j] += row[c] * x[c];
+    y[i] = lane_sum(lane);
+  }
 }
 
 LOWBIT_CLONES static void scale_row(const float* x, const float* gain, float factor, float* y, std::size_t n) {

@@ -201,13 +201,14 @@ int run(const std::string& name, int rounds, std::size_t thread_count) {
   watched.observe("model.layers.*.output_gradient", [](const Tensor&, ConstRows) {});
   all.observe("model.layers.*_gradient", [](const Tensor&, ConstRows) {});
   const TokenSpan whole{tokens, nullptr};
+  Tape tape;
   for (int round = 0; round < rounds; ++round) {
     sgemm(2048, threads.count());
     prefill("prefill", plain, tokens, threads);
     for (const auto& [format, hooks] : quantised) prefill(format, hooks, tokens, threads);
     sgemm(4096, threads.count());
-    measure("backward", [&] { backward(watched, {&whole, 1}, threads); });
-    measure("all gradients", [&] { backward(all, {&whole, 1}, threads); });
+    measure("backward", [&] { backward(watched, {&whole, 1}, threads, tape); });
+    measure("all gradients", [&] { backward(all, {&whole, 1}, threads, tape); });
     stream_reads(model, threads);
     decode(plain, tokens, threads);
   }
