@@ -102,16 +102,13 @@ void BackwardPass::linear(int index, Linear which, Rows dy, ConstRows input, Row
     multiply_by_weight(dy, w, dx, add, threads_);
     return;
   }
-  const Rows own(scratch_.data(), dx.rows, dx.columns);
+  const Rows own = add ? Rows(scratch_.data(), dx.rows, dx.columns) : dx;
   multiply_by_weight(dy, w, own, false, threads_);
   act_at(site(LinearPoint::input_gradient), own);
   maps(site(LinearPoint::input), own);
+  if (!add) return;
   for_row_pieces(dx.rows, threads_, [&](std::size_t first, std::size_t count) {
-    const Rows from = own.slice(first, count), to = dx.slice(first, count);
-    if (add)
-      add_to(from.data, to.data, count * dx.columns);
-    else
-      copy_rows(from, to);
+    add_to(own.row(first), dx.row(first), count * dx.columns);
   });
 }
 
