@@ -207,9 +207,9 @@ struct FloatGrid {
       code = hn::Sub(code, bits_of(hn::VecFromMask(D(), tie)));
     }
     const VI mask = hn::Set(di, code_mask);
-    if (HWY_LIKELY(negative_zero != 0)) return hn::IfVecThenElse(mask, code, shift_right(bits_of(x), sign_shift));
     code = hn::And(code, mask);
-    return hn::Or(code, sign_of(x, code));
+    if (HWY_UNLIKELY(negative_zero == 0)) return hn::Or(code, sign_of(x, code));
+    return hn::Or(code, hn::AndNot(mask, shift_right(bits_of(x), sign_shift)));
   }
 
   /// Bits of the spacing around values with the exponent bits e, and those of x.
