@@ -76,7 +76,7 @@ HWY_INLINE void quantize_rows(const Quantizer q, const BlockPlan& plan, const Co
   Words words;
   const WordSource source(plan.seed, plan.stream_number);
   for (std::size_t i = 0; i < g.rows; ++i) {
-    if constexpr (kRandom) source.fill(g.index + i * g.stride, g.columns, words);
+    if constexpr (kRandom) source.fill(g.index + i * g.stride, g.columns, words, x + (i + 1) * x_stride);
     const float* row = x + i * x_stride;
     for (std::size_t k = 0; k < g.columns; k += lanes) {
       // the panel to the right, which is as a rule the next, into the second cache

@@ -16,6 +16,9 @@ namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 
 constexpr std::size_t kAhead = 1024;  ///< values that are fetched ahead of a pass over memory
+/// Groups of at most this many values are still in the second cache after their measurement. The next one is fetched
+/// while they are quantised, and its beginning while they are measured, so that the memory is never idle.
+constexpr std::size_t kCached = 16 * kAhead;
 
 /// The last n values of a group, fewer than a vector, padded with the last of them.
 struct Tail {
@@ -34,8 +37,12 @@ HWY_INLINE std::int32_t measure_any(const float* HWY_RESTRICT x, std::size_t n) 
   VI a = Op::of(hn::Load(d, tail.values)), b = a;
   std::size_t i = 0;
   for (; i + 2 * lanes <= whole; i += 2 * lanes) {
-    hwy::Prefetch(x + i + kAhead);
-    hwy::Prefetch(x + i + lanes + kAhead);
+    if (whole <= kCached) {
+      hwy::Prefetch(x + n + i / 4);
+    } else {
+      hwy::Prefetch(x + i + kAhead);
+      hwy::Prefetch(x + i + lanes + kAhead);
+    }
     a = Op::merge(a, Op::of(hn::LoadU(d, x + i)));
     b = Op::merge(b, Op::of(hn::LoadU(d, x + i + lanes)));
   }
@@ -50,7 +57,7 @@ HWY_INLINE void quantize_part(const Quantizer q, const BlockPlan& plan, const St
   const D d;
   const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
   Words words;
-  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, n, words);
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, n, words, x + ahead);
   const std::uint32_t* word = kRandom ? words.first : nullptr;
   quantize_block<kRandom, 0>(q, s, 0, x, sink, whole, word, ahead);
   if (whole == n) return;
@@ -68,8 +75,7 @@ HWY_INLINE void quantize_part(const Quantizer q, const BlockPlan& plan, const St
 template <class Quantizer, class Sink>
 HWY_INLINE void quantize_any(const Quantizer q, const BlockPlan& plan, const Strip& s, const float* x, Sink sink,
                              std::size_t n, std::uint64_t index) {
-  // a row that fits the second cache is still there from its measurement: fetch the next one meanwhile
-  const std::size_t ahead = n <= 16 * kAhead ? n : kAhead;
+  const std::size_t ahead = n <= kCached ? n : kAhead;
   for (std::size_t at = 0; at < n; at += Words::kValues) {
     const std::size_t m = std::min(Words::kValues, n - at);
     if (Quantizer::kDraws && plan.rounding == Rounding::sr)

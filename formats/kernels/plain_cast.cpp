@@ -130,7 +130,8 @@ HWY_INLINE void cast_part(const Cast cast, const CastPlan& plan, const float* x,
   const DU du;
   const std::size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
   Words words;
-  if constexpr (kRounding == Rounding::sr) WordSource(plan.seed, plan.stream_number).fill(index, n + lanes, words);
+  if constexpr (kRounding == Rounding::sr)
+    WordSource(plan.seed, plan.stream_number).fill(index, n + lanes, words, x + n);
   const auto word = [&](std::size_t i) HWY_ATTR {
     if constexpr (kRounding == Rounding::sr) return hn::LoadU(du, words.first + i);
     return hn::Zero(du);

@@ -7,6 +7,8 @@
 #define LOWBIT_KERNELS_RANDOM_INL_H
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "formats/kernels/grid-inl.h"
 #include "formats/random.hpp"
 
@@ -28,7 +30,7 @@ struct Words {
 class WordSource {
  public:
   WordSource(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
-  void fill(std::uint64_t index, std::size_t n, Words& w) const {
+  void fill(std::uint64_t index, std::size_t n, Words& w, const float*) const {
     for (std::size_t i = 0; i < n; ++i) w.room[i] = random_word(seed_, stream_, index + i);
     w.first = w.room;
   }
@@ -102,13 +104,14 @@ class WordSource {
     const std::size_t lanes = hn::Lanes(D64());
     for (std::size_t i = 0; i < lanes; ++i) order_[i] = i % 2 == 0 ? i / 2 : lanes / 2 + i / 2;
   }
-  /// The n words from number `index` on.
-  HWY_INLINE void fill(std::uint64_t index, std::size_t n, Words& w) const {
+  /// The n words from number `index` on. From `soon` on as many values are fetched meanwhile.
+  HWY_INLINE void fill(std::uint64_t index, std::size_t n, Words& w, const float* soon) const {
     const D64 d64;
     const std::size_t lanes = hn::Lanes(d64);
     V64 counter = hn::Add(hn::Load(d64, order_), hn::Set(d64, index / 4));
     const V64 next = hn::Set(d64, lanes), far = hn::Set(d64, 4 * lanes);
     for (std::size_t i = 0, wanted = n + index % 4; i < wanted; i += 16 * lanes) {
+      for (std::size_t k = 0; k < 16 * lanes; k += 16) hwy::Prefetch(soon + i + k);
       philox_words(counter, next, stream_, keys_, w.room + i);
       counter = hn::Add(counter, far);
     }

@@ -131,14 +131,14 @@ HWY_INLINE void strip_of(const Quantizer q, const BlockPlan& plan, const float* 
   const std::size_t lanes = hn::Lanes(D()), group = kVectors == 0 ? plan.group : kVectors * lanes;
   const bool ordinary = measure_and_prepare<kVectors>(q, x, group, blocks, s);
   Words words;
-  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words);
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words, x + ahead);
   const auto word = [&](std::size_t b) { return kRandom ? words.first + b * group : nullptr; };
   if (HWY_LIKELY(ordinary)) {
     for (std::size_t b = 0; b < blocks; ++b)
       quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word(b), ahead);
     return;
   }
-  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words);
+  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words, x + ahead);
   for (std::size_t b = 0; b < blocks; ++b) {
     if (s.flags[b] == kZero)
       sink.at(b * group).zeros(group, plan.zero_code);

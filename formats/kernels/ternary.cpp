@@ -145,8 +145,9 @@ HWY_INLINE void measure_above(const BlockPlan& plan, const float* HWY_RESTRICT t
   put_scales(plan, hn::Div(above.high, hn::PromoteTo(dd, hn::UpperHalf(h, count))), scale + half);
 }
 
-/// Unrounded scales, thresholds and largest magnitudes of kAbreast blocks.
-HWY_INLINE void measure_abreast(const BlockPlan& plan, const float* x, Strip& s, std::size_t b) {
+/// Unrounded scales, thresholds and largest magnitudes of kAbreast blocks. `ahead`: as in quantize_strip; this is the
+/// longer part of the work, so that it is the one to fetch meanwhile.
+HWY_INLINE void measure_abreast(const BlockPlan& plan, const float* x, Strip& s, std::size_t b, std::size_t ahead) {
   const D d;
   const DI di;
   const std::size_t group = plan.group;
@@ -155,6 +156,7 @@ HWY_INLINE void measure_abreast(const BlockPlan& plan, const float* x, Strip& s,
   Sums sums;
   VI largest = hn::Zero(di);
   for (std::size_t i = 0; i < group; i += 4) {
+    for (std::size_t k = 0; k < 4 * kAbreast; k += 16) hwy::Prefetch(x + ahead + kAbreast * i + k);
     const Rows r = transpose(x + i, group);
     largest = hn::Max(largest, hn::Max(hn::Max(bits_of(r.r0), bits_of(r.r1)), hn::Max(bits_of(r.r2), bits_of(r.r3))));
     sums.add(r.r0), sums.add(r.r1), sums.add(r.r2), sums.add(r.r3);
@@ -193,7 +195,7 @@ void measure_rest(const BlockPlan& plan, const float* x, std::size_t blocks, Str
   HWY_ALIGN float padded[kAbreast * kMaxBlock];
   std::copy_n(x, blocks * plan.group, padded);
   std::fill_n(padded + blocks * plan.group, (kAbreast - blocks) * plan.group, 0.0f);
-  measure_abreast(plan, padded, s, b);
+  measure_abreast(plan, padded, s, b, 0);
 }
 
 /// Blocks of a strip, at most kStripBlocks, into the sink; those with flags to that effect go to unusual(block).
@@ -201,13 +203,13 @@ template <class Quantizer, class Sink, class Unusual>
 HWY_INLINE void ternary_strip(const Quantizer q, const BlockPlan& plan, const float* x, Sink sink, std::size_t blocks,
                               std::size_t ahead, Strip& s, const Unusual& unusual) {
   const std::size_t group = plan.group, whole = blocks / kAbreast * kAbreast;
-  for (std::size_t b = 0; b < whole; b += kAbreast) measure_abreast(plan, x + b * group, s, b);
+  for (std::size_t b = 0; b < whole; b += kAbreast) measure_abreast(plan, x + b * group, s, b, ahead);
   if (whole < blocks) measure_rest(plan, x + whole * group, blocks - whole, s, whole);
   finish(plan, q.round, blocks, s);
   for (std::size_t b = 0; b < blocks; ++b) {
     const Sink to = sink.at(b * group);
     if (HWY_LIKELY(s.flags[b] == kOrdinary))
-      quantize_block<false, 0>(q, s, b, x + b * group, to, group, nullptr, ahead);
+      quantize_block<false, 0>(q, s, b, x + b * group, to, group, nullptr, 0);
     else if (s.flags[b] == kZero)
       to.zeros(group, plan.zero_code);
     else

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "formats/packed.hpp"
 #include "tests/formats/kernels/twin.hpp"
 
 using namespace lowbit;
@@ -28,6 +29,25 @@ float fuzzed(const std::array<std::uint32_t, 4>& w, std::uint32_t kind) {
   }
 }
 
+/// What differs between the packed forms of kernel and reference, or between the values of such forms, of which every
+/// other one has random bytes for codes.
+std::string packed_difference(const Format& format, const Layout& layout, const float* x,
+                              const QuantizeContext& context, std::uint64_t number) {
+  PackedTensor expected, got;
+  quantize_packed_ref(format, layout, x, expected, context);
+  quantize_packed(format, layout, x, got, context);
+  if (got.codes != expected.codes) return "codes differ";
+  if (got.scales != expected.scales || got.zero_points != expected.zero_points) return "scales or zero points differ";
+  for (std::size_t i = 0; number % 2 == 0 && i < got.codes.size(); ++i)
+    got.codes[i] = static_cast<std::uint8_t>(random_word(14, number, i) >> 24);
+  std::vector<float> values(layout.size()), decoded(layout.size());
+  dequantize_packed_ref(got, values.data());
+  dequantize_packed(got, decoded.data());
+  const std::size_t at = first_difference(values.data(), decoded.data(), values.size());
+  if (at == values.size()) return {};
+  return fmt::format("decoded value {}: reference {}, kernel {}", at, values[at], decoded[at]);
+}
+
 /// One tensor: its format, shape, offset and values are a function of `number`.
 std::string fuzz_once(std::uint64_t number, std::size_t largest) {
   const auto choice = philox(11, 1, number);
@@ -45,7 +65,11 @@ std::string fuzz_once(std::uint64_t number, std::size_t largest) {
   fake_quantize_ref(format, layout, x.data() + offset, expected.data(), context);
   fake_quantize(format, layout, x.data() + offset, y.data(), context);
   const std::size_t at = first_difference(expected.data(), y.data(), size);
-  if (at == size) return {};
+  if (at == size) {
+    const std::string difference = packed_difference(format, layout, x.data() + offset, context, number);
+    if (difference.empty()) return {};
+    return fmt::format("{} on {}, tensor {} of {} values: {}", name, kernels::target(), number, size, difference);
+  }
   return fmt::format("{} on {}, tensor {}: value {} of {}, x = {}: reference {}, kernel {}", name, kernels::target(),
                      number, at, size, x[at + offset], expected[at], y[at]);
 }
