@@ -15,6 +15,7 @@
 
 #include "formats/error.hpp"
 #include "formats/random.hpp"
+#include "sim/model/model.hpp"
 
 namespace lowbit {
 namespace {
@@ -54,10 +55,24 @@ std::string digest(const fs::path& path) {
   return fmt::format("{} bytes in {} files, fnv1a64 {:016x}", bytes, files.size(), stream_of(list));
 }
 
+// "model:NAME", or the name of a model in the cache: its folder. Anything else stays as it is.
+std::string folder_of_model(const std::string& input) {
+  constexpr std::string_view kPrefix = "model:";
+  const std::string name = input.starts_with(kPrefix) ? input.substr(kPrefix.size()) : input;
+  std::error_code missing;
+  if (name.empty() || fs::exists(name, missing)) return name;
+  try {
+    return model::find_model(name);
+  } catch (const Error&) {
+    return name;
+  }
+}
+
 }  // namespace
 
-std::string input_digest(const std::string& path) {
+std::string input_digest(const std::string& input) {
   std::error_code missing;
+  const std::string path = folder_of_model(input);
   const bool folder = !path.empty() && fs::is_directory(path, missing);
   if (!folder && (path.empty() || !fs::is_regular_file(path, missing))) return "";
   static std::mutex mutex;

@@ -145,3 +145,18 @@ def test_published_tables_are_whole_and_their_medians_are_the_references():
         found = re.match(r"kl_paper_unit\[format=(\w+),transform=(\w+)\]", line)
         if found:
             assert float(line.split("\t")[2]) == pytest.approx(np.median(models["kl", found[2], found[1]]), rel=1e-5)
+
+
+def test_the_content_of_a_named_model_is_part_of_the_configuration(tmp_path):
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+
+    def configuration(model):
+        (folder / "model.safetensors").write_bytes(model)
+        return call("int_vs_fp", "kl", "--model", "mine", "--print-config", LOWBIT_MODELS=str(tmp_path / "models")).stdout
+
+    one = configuration(b"one")
+    assert "# model: 5 bytes in 2 files" in one
+    assert configuration(b"two") != one
+    assert configuration(b"one") == one
