@@ -55,6 +55,23 @@ def test_errors_of_a_layer_are_those_of_the_file(layer, method, transform):
         assert json.loads(again.stdout)["error"] == pytest.approx(record["error"], rel=1e-3)
 
 
+@pytest.mark.parametrize("format", ["nvfp4", "nvfp4:like=fp_quant", "int4:g32:s=fp16", "mxfp4_dagger"])
+def test_codes_of_a_layer_decode_to_its_weight(layer, format):
+    folder, w, x, h = layer
+    words = ["--weight", folder / "w.npy", "--inputs", folder / "x.npy", "--format", format, "-o", folder / "q.npy"]
+    done = quantize(folder, *words, "--codes", folder / "q.h5")
+    assert done.returncode == 0, done.stderr
+    assert run("decode", "--input", str(folder / "q.h5"), "-o", str(folder / "d.npy")).returncode == 0
+    assert np.load(folder / "d.npy").tobytes() == np.load(folder / "q.npy").tobytes()
+    rotated = quantize(folder, *words, "--transform", "had:16", "--codes", folder / "r.h5", "--force")
+    assert rotated.returncode == 0, rotated.stderr
+    run("decode", "--input", str(folder / "r.h5"), "-o", str(folder / "e.npy"))
+    assert np.load(folder / "e.npy").tobytes() == np.load(folder / "q.npy").tobytes()
+    refused = quantize(folder, *words, "--method", "smoothquant", "--codes", folder / "s.h5", "--force")
+    assert refused.returncode == 2 and "channel divisors" in refused.stderr
+    assert not (folder / "s.h5").exists()
+
+
 def test_mistakes_are_one_line_and_write_nothing(layer):
     folder, w, x, h = layer
     bad = h.copy()
@@ -98,6 +115,14 @@ def texts(tmp_path):
     return tmp_path
 
 
+def tensor(path, name):
+    """A float32 tensor of a .safetensors file, flat."""
+    data = pathlib.Path(path).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    begin, end = json.loads(data[8:8 + length])[name]["data_offsets"]
+    return np.frombuffer(data[8 + length + begin:8 + length + end], np.float32)
+
+
 def perplexity(*words):
     done = run("eval", "--output", "json", "--context", "16", *[str(w) for w in words])
     assert done.returncode == 0, done.stderr
@@ -114,7 +139,20 @@ def test_a_folder_evaluates_as_the_formats_in_memory(texts, transform):
     # without a rotation the logits are equal bits (held in tests/sim/weights); a comparison with the model as it is sums
     # its losses in another order than a run alone, which shows in the ninth digit
     assert saved["perplexity"] == pytest.approx(memory["perplexity"], rel=1e-8 if transform == "id" else 1e-4)
-    assert json.loads((out / "lowbit.json").read_text())["transform"] == transform
+    description = json.loads((out / "lowbit.json").read_text())
+    assert description["transform"] == transform
+    layer = "model.layers.1.mlp.down_proj"
+    format = description["linears"][layer]["codes"]
+    assert format == "nvfp4:g8"
+    # a layer's codes are a container that lowbit unpack knows, and decode to what transformers would load
+    weights = out / "model.safetensors"
+    config = json.loads((out / "config.json").read_text())
+    shape = f"{config['hidden_size']},{config['intermediate_size']}"
+    done = run("unpack", "--layout", "dense", "--input", f"{out}/codes/weights.safetensors:{layer}.weight", "--format", format, "--transform", transform,
+               "--shape", shape, "-o", str(texts / "layer.h5"))
+    assert done.returncode == 0, done.stderr
+    assert run("decode", "--input", str(texts / "layer.h5"), "-o", str(texts / "layer.npy")).returncode == 0
+    assert np.load(texts / "layer.npy").ravel().tobytes() == tensor(weights, f"{layer}.weight").tobytes()
 
 
 def test_gptq_of_a_model_beats_rounding_in_the_weighted_error(texts):
