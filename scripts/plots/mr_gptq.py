@@ -85,11 +85,11 @@ def theory(result):
     for at, label, line in element_lines():
         place = f"source={at['source']},element={at['element']}"
         axes[0, 0].plot(groups, ds["mse"].sel(at), label=label, **line)
-        ratio = ds["top_ratio"].sel(at)
-        spread = np.abs(np.array([ratio - ds["top_ratio_low"].sel(at), ds["top_ratio_high"].sel(at) - ratio]))
-        axes[0, 1].errorbar(groups, ratio, spread, linewidth=1, label=label, **line)
-        for panel, output in zip(axes[0], ("mse", "top_ratio")):
-            panel.plot(groups, [published(result, f"{output}[{place},group={int(g)}]") for g in groups], **hollow(BLACK, "D", 5))
+        sampled = ds.sel(at).dropna("group", subset=["top_ratio"])
+        ratio, low, high = (sampled[name].values for name in ("top_ratio", "top_ratio_low", "top_ratio_high"))
+        axes[0, 1].errorbar(sampled["group"].values, ratio, [ratio - low, high - ratio], linewidth=1, label=label, **line)
+        for panel, output, places in ((axes[0, 0], "mse", groups), (axes[0, 1], "top_ratio", sampled["group"].values)):
+            panel.plot(places, [published(result, f"{output}[{place},group={int(g)}]") for g in places], **hollow(BLACK, "D", 5))
     axes[0, 1].axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     log_errors(axes[0, 0])
     axes[0, 0].set(ylabel="MSE(G), scale not rounded")
@@ -110,7 +110,7 @@ def dead_zone(result):
     for at, label, line in element_lines():
         axes[0, 0].plot(groups, ds["preserved"].sel(at), label=label, **line)
         axes[0, 1].plot(groups, ds["dead_energy"].sel(at) / ds["mse"].sel(at), **line)
-    axes[0, 0].set(ylabel="R(G) = energy outside of the dead zone", title="Lemma 2: Laplace falls as $G^{-δ}$, Normal as $G^{-δ²}$")
+    axes[0, 0].set(ylabel="R(G), energy outside dead zone", title="Lemma 2: Laplace falls as $G^{-δ}$, Normal as $G^{-δ²}$")
     axes[0, 1].set(ylabel="dead-zone energy / MSE", ylim=(0, 1.02))
     for panel in axes[0]:
         size_axis(panel, "values per scale G", groups[::3] if len(groups) > 6 else groups)
@@ -136,7 +136,7 @@ def scale_format(result):
         panel.set_xticks(range(len(scales)), [s.upper().replace("_OCP", "\nOCP") for s in scales], rotation=90)
         panel.set_title(DATA[name], fontsize=7)
         log_errors(panel)
-        panel.set_ylim(0.006, 2.2 * float(ds["rel"].max()))
+        panel.set_ylim(0.006, 4 * float(ds["rel"].max()))
         panel.grid(axis="x", visible=False)
     axes[0, 0].set_ylabel("MSE of E2M1, relative")
     axes[0, -1].plot([], [], **hollow(BLACK, "D", 5), label="independent simulation")
@@ -251,6 +251,7 @@ def layers(result):
     kinds = list(dict.fromkeys(sorted((tensor_kind(n) for n in names), key=lambda k: (k == "MiniLM", k[-1]))))
     fig, axes = style.figure(2, 3, PAGE, 5.0)
     groups, colours = ds["group"].values, dict(zip(kinds, [c for c in (BLUE, SKY, GREEN, PURPLE, ORANGE, RED, GREY, BLACK) for _ in (0, 1)]))
+    colours["MiniLM"] = BLACK
     for row, output in enumerate(("rel", "top_rel")):
         for panel, scale in zip(axes[row], ("e4m3", "e8m0")):
             for kind in kinds:
@@ -268,6 +269,7 @@ def layers(result):
             panel.plot([x] * len(values), values, "o", color=colours[kind], markersize=2.5, alpha=0.6)
         panel.axhline(0, color=GREY, linewidth=0.8)
         panel.set_yscale("symlog", linthresh=1)
+        panel.margins(y=0.1)
         panel.set_xticks(range(len(kinds)), kinds, rotation=90)
         panel.set_title(f"excess kurtosis of rows, {title}", fontsize=7)
     for kind in kinds:

@@ -256,7 +256,7 @@ Experiment perplexity() {
           "method=rtn,rtn+had:G,gptq,mr_gptq+had:G,smoothquant,quarot,rtn+had:16,rtn+had:32,rtn+had:64,rtn+had:128,mr_"
           "gptq+had:16,"
           "mr_gptq+had:32,mr_gptq+had:64,mr_gptq+had:128")
-      .cost(300)
+      .cost(400)
       .runs_alone()
       .point(compute)
       .reference_table(accuracy())
