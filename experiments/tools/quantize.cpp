@@ -69,6 +69,7 @@ Matrix matrix_of(const std::string& spec) {
   const TensorInput input = read_tensor(spec, "-1");
   if (input.shape.size() != 2)
     throw_error(ExitCode::bad_data, "{}: {} axes, a matrix is expected", input.place, input.shape.size());
+  if (input.values.empty()) throw_error(ExitCode::bad_data, "{}: holds no values", input.place);
   for (std::size_t i = 0; i < input.values.size(); ++i)
     if (!std::isfinite(input.values[i]))
       throw_error(ExitCode::bad_data, "{}: value {} is {}, finite values are accepted", input.place, i,

@@ -78,6 +78,7 @@ def test_mistakes_are_one_line_and_write_nothing(layer):
     bad[3, 5] = np.nan
     np.save(folder / "nan.npy", bad)
     np.save(folder / "small.npy", h[:32, :32])
+    np.save(folder / "none.npy", x[:0])
     base = ["--weight", folder / "w.npy", "--format", "nvfp4", "-o", folder / "q.npy"]
     cases = [
         (["--hessian", folder / "nan.npy"], 65, "(3, 5) is nan"),
@@ -87,6 +88,8 @@ def test_mistakes_are_one_line_and_write_nothing(layer):
         (["--inputs", folder / "x.npy", "--hessian", folder / "h.npy"], 2, "either"),
         ([], 2, "--inputs or --hessian"),
         (["--inputs", folder / "w.npy", "--method", "gptq:damp=x"], 2, "a number"),
+        (["--inputs", folder / "none.npy"], 65, "holds no values"),
+        (["--inputs", folder / "x.npy", "--codes", folder / "q.npy"], 2, "two outputs"),
     ]
     for words, code, says in cases:
         done = quantize(folder, *base, *words)
