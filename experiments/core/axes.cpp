@@ -104,7 +104,7 @@ Values integers(std::vector<std::int64_t> list) {
 }
 
 Values indices(std::size_t count) {
-  Values values{Kind::integer, {}, {}};
+  Values values{Kind::integer, {}, between(0, static_cast<double>(count) - 1)};
   for (std::size_t i = 0; i < count; ++i) values.list.emplace_back(static_cast<std::int64_t>(i));
   return values;
 }
@@ -133,6 +133,9 @@ Value check_value(Value value, Kind kind, const Domain& domain, std::string_view
   }
   if (value.text().find_first_of("\n\r\t") != std::string::npos)
     throw_error(ExitCode::usage, "{}: a text with a line break or tab is not accepted", place);
+  if (value.text().starts_with(' ') || value.text().ends_with(' '))
+    throw_error(ExitCode::usage, "{}: '{}' has a blank at its end, which a configuration does not keep", place,
+                value.text());
   if (!domain.choices.empty() &&
       std::find(domain.choices.begin(), domain.choices.end(), value.text()) == domain.choices.end())
     throw_error(ExitCode::usage, "{}: '{}'{}", place, value.text(), suggestion(value.text(), domain.choices));

@@ -77,7 +77,7 @@ Values linspace(double first, double last, std::size_t count);
 /// `count` >= 2 numbers from `first` to `last` > 0 with a constant ratio.
 Values logspace(double first, double last, std::size_t count);
 Values integers(std::vector<std::int64_t> list);
-/// 0, 1, ..., count - 1.
+/// 0, 1, ..., count - 1; a user may choose among these only.
 Values indices(std::size_t count);
 /// A closed set: a user may choose among these texts only.
 Values texts(std::vector<std::string> list);

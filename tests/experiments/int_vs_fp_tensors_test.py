@@ -146,6 +146,42 @@ def test_results_depend_on_neither_threads_nor_shards(tmp_path, tokens):
         assert np.array_equal(one[output].values, merged[output].values, equal_nan=True)
 
 
+def six_roles(path, **changed):
+    """One layer's weight, inputs and gradients over three sequences."""
+    draw = np.random.default_rng(5).standard_normal
+    return write(path, **({"a.weight": draw((64, 64)), "a.x": draw((3, 64, 64)), "a.dy": draw((3, 64, 64))} | changed))
+
+
+def test_rows_are_over_the_sequences_that_were_chosen(tmp_path):
+    path = six_roles(tmp_path / "t.h5")
+    every = run(tmp_path / "all", "fig4", "--tensors", path, "--transform", "id", "--sequences", 3)
+    some = run(tmp_path / "some", "fig4", "--tensors", path, "--transform", "id", "--sequences", 3, "--set", "sequence=2,1")
+    values = every.dataset["int_qsnr"].isel(transform=0).sel(pair="mx8", sequence=[1, 2]).values
+    row = some.row("int_qsnr_mean[pair=mx8,transform=id]")
+    assert row["ours"] == pytest.approx(np.nanmean(values), rel=1e-12) and "without weights" in row["note"]
+    assert {q: some.row(f"tensors[role={q}]")["ours"] for q in ("W", "X", "dY")} == {"W": 0, "X": 1, "dY": 1}
+    waiting = some.row("mxint8_win_percent[operands=six]")
+    assert waiting["verdict"] == "not_run" and "sequence 0" in waiting["note"]
+    assert every.row("mxint8_win_percent[operands=six]")["verdict"] != "not_run"
+
+
+def test_rows_of_a_transform_that_was_left_out_are_not_run(tmp_path):
+    result = run(tmp_path, "fig4", "--tensors", six_roles(tmp_path / "t.h5"), "--transform", "rhad")
+    assert result.row("nvfp4_gain_db_by_rotation[operands=six]")["verdict"] == "not_run"
+    assert result.row("mxint8_win_percent[operands=six]")["verdict"] == "not_run"
+    assert np.isfinite(result.row("nvint4_lead_db_rotated[operands=six]")["ours"])
+
+
+def test_an_operand_that_one_format_holds_exactly_is_in_no_comparison(tmp_path):
+    whole = np.random.default_rng(6).integers(-30, 31, (64, 64))
+    whole[:, ::32] = whole[::32] = 31  # in every block of 32 of either axis: MXINT6 is exact, MXFP6 is not
+    data = run(tmp_path, "fig4", "--tensors", six_roles(tmp_path / "t.h5", **{"a.dy": whole}), "--transform", "id", "--sequences", 1)
+    got = data.dataset[["int_qsnr", "fp_qsnr", "role"]].isel(transform=0, sequence=0).sel(pair="mx6")
+    assert np.isnan(got["int_qsnr"].values).tolist() == (got["role"].values % 3 == 2).tolist()
+    lead = np.nanmean(got["fp_qsnr"].values - got["int_qsnr"].values)
+    assert np.isfinite(got["fp_qsnr"].values).all() and data.row("mxfp6_lead_db[operands=six]")["ours"] == pytest.approx(lead)
+
+
 @pytest.mark.parametrize("figure", ["fig4", "fig4_layers", "table2"])
 def test_without_the_model_the_sample_stands_in(tmp_path, figure):
     result = run(tmp_path, figure)
@@ -164,6 +200,8 @@ def test_without_the_model_the_sample_stands_in(tmp_path, figure):
     (["--tensors", f"model:{MODEL}", "--context", "8"], 2, "context"),
     (["--sequences", "0"], 2, "sequences"),
     (["--tensors", f"model:{MODEL}", "--context", "32", "--sequences", "1"], 2, "does not divide the 80 values"),
+    (["--tensors", f"model:{MODEL}", "--context", "32", "--sequences", "2", "--set", "sequence=2"], 2, "from 0 to 1"),
+    (["--tensors", f"model:{MODEL}", "--context", "32", "--set", "sequence=-1"], 2, "'-1' is not accepted"),
 ])
 def test_bad_input_ends_in_one_line(tmp_path, tokens, words, code, text):
     done = call("int_vs_fp", "fig4", "-o", tmp_path / "out", "--tokens", tokens, *words)

@@ -32,12 +32,15 @@ Record compute_fig4(const Point& p, Rng) {
 /// Views of the results that the rows of figure 4 are made of.
 struct Cloud {
   const Pool& pool;
-  Clusters of(const char* output, std::string_view pair, const char* transform, Operands operands) const {
-    return pool.values(output, {{"pair", std::string(pair)}, {"transform", transform}}, operands);
+  static Pool::Output output(const char* name, std::string_view pair, const char* transform) {
+    return {name, {{"pair", std::string(pair)}, {"transform", transform}}};
+  }
+  Clusters of(const char* name, std::string_view pair, const char* transform, Operands operands) const {
+    return pool.values({output(name, pair, transform)}, operands).front();
   }
   /// Integer minus float, dB.
   Clusters lead(std::string_view pair, const char* transform, Operands operands) const {
-    return difference(of("int_qsnr", pair, transform, operands), of("fp_qsnr", pair, transform, operands));
+    return pool.difference(output("int_qsnr", pair, transform), output("fp_qsnr", pair, transform), operands);
   }
 };
 
@@ -48,11 +51,17 @@ bool negative(double value) {
   return value < 0;
 }
 
-Row crossover_row(const std::string& quantity, const Clusters& kappa, const Clusters& lead, const Pool& pool) {
+/// Of NVINT4 and NVFP4 without rotation.
+Row crossover_row(const std::string& quantity, const Cloud& cloud, Operands operands) {
+  const auto output = [](const char* name) { return Cloud::output(name, "nv4", "id"); };
+  const auto values = cloud.pool.values({output("kappa"), output("int_qsnr"), output("fp_qsnr")}, operands);
   const auto statistic = [&](std::span<const std::size_t> picks) {
-    return line_crossover(flatten(kappa, picks), flatten(lead, picks));
+    auto lead = flatten(values[1], picks);
+    const auto floating = flatten(values[2], picks);
+    for (std::size_t i = 0; i < lead.size(); ++i) lead[i] -= floating[i];
+    return line_crossover(flatten(values[0], picks), lead);
   };
-  Row row = pooled_row(quantity, lead.size(), statistic, pool);
+  Row row = pooled_row(quantity, values[0].size(), statistic, cloud.pool);
   row.note = "root of the least-squares line of NVINT4 - NVFP4 against kappa";
   return row;
 }
@@ -72,9 +81,7 @@ void add_published_rows(const Cloud& cloud, std::vector<Row>& rows) {
       rows.push_back(pooled_mean(name("int_win_percent"), percent(lead, positive), cloud.pool));
     }
   }
-  rows.push_back(crossover_row("cloud_crossover_kappa[pair=nv4,transform=id]",
-                               cloud.of("kappa", "nv4", "id", Operands::six), cloud.lead("nv4", "id", Operands::six),
-                               cloud.pool));
+  rows.push_back(crossover_row("cloud_crossover_kappa[pair=nv4,transform=id]", cloud, Operands::six));
 }
 
 /// What the paper's Figure 4 lets expect of another model: items 1 to 5, over some of the operands.
@@ -105,10 +112,11 @@ void add_expected_rows(const Cloud& cloud, Operands operands, std::vector<Row>& 
   mean("mxfp4_lead_db", reversed(lead("mx4", "id")));
   mean("nvint4_lead_db", lead("nv4", "id"));
   mean("nvint4_win_percent", percent(lead("nv4", "id"), positive));
-  rows.push_back(crossover_row(name("nv_crossover_kappa"), of("kappa", "nv4", "id"), lead("nv4", "id"), cloud.pool));
+  rows.push_back(crossover_row(name("nv_crossover_kappa"), cloud, operands));
   mean("nvint4_win_percent_rotated", percent(lead("nv4", "rhad"), positive));
   mean("nvint4_lead_db_rotated", lead("nv4", "rhad"));
-  mean("nvfp4_gain_db_by_rotation", difference(of("fp_qsnr", "nv4", "rhad"), of("fp_qsnr", "nv4", "id")));
+  mean("nvfp4_gain_db_by_rotation",
+       cloud.pool.difference(Cloud::output("fp_qsnr", "nv4", "rhad"), Cloud::output("fp_qsnr", "nv4", "id"), operands));
   mean("mxint8_qsnr_mean_rotated", of("int_qsnr", "mx8", "rhad"));
   mean("mxfp6_lead_db_rotated", reversed(lead("mx6", "rhad")));
   mean("mxfp4_lead_db_rotated", reversed(lead("mx4", "rhad")));
@@ -127,7 +135,7 @@ std::vector<Row> fig4_rows(const Results& results) {
     add_expected_rows(cloud, Operands::six, rows);
     add_expected_rows(cloud, Operands::without_weights, rows);
   }
-  return with_notes(std::move(rows), selection, references("fig4"));
+  return with_notes(std::move(rows), results, references("fig4"));
 }
 
 /// QSNR and crest factors of the pairs on the tensors that `experiment` sweeps.
@@ -155,7 +163,7 @@ std::vector<Row> fig4_weights_rows(const Results& results) {
   std::vector<Row> rows;
   add_published_rows({pool}, rows);
   rows.push_back(exact_row("tensors[role=W]", static_cast<double>(pool.count(Role::W))));
-  return with_notes(std::move(rows), Selection::of(results.params()), {});
+  return with_notes(std::move(rows), results, {});
 }
 
 Experiment fig4_weights() {
@@ -182,7 +190,7 @@ std::vector<Row> fig4_layers_rows(const Results& results) {
   const Coordinates where{{"pair", "mx8"}, {"transform", "id"}};
   const auto kappa = [&](const Pool::Filter& keep) { return pool.values("kappa", where, Operands::six, keep); };
   const Selection selection = Selection::of(results.params());
-  if (selection.is_sample() || !pool.complete()) return with_notes({}, selection, references("fig4_layers"));
+  if (selection.is_sample() || !pool.complete()) return with_notes({}, results, references("fig4_layers"));
   int last = 0;
   for (const Value& name : results.coordinates("tensor")) last = std::max(last, place_of(name.text()).first);
   const auto mean = [&](const std::string& quantity, const Pool::Filter& keep) {
@@ -201,9 +209,9 @@ std::vector<Row> fig4_layers_rows(const Results& results) {
        [third](const std::string& n, Role r) { return r == Role::X && place_of(n).first < third; });
   mean("kappa32_mean[role=X,layers=last_third]",
        [third, last](const std::string& n, Role r) { return r == Role::X && place_of(n).first > last - third; });
-  const Clusters all = kappa({}), roles = pool.values("role", {{"transform", "id"}}, Operands::six);
+  const auto both = pool.values({{"kappa", where}, {"role", {{"transform", "id"}}}}, Operands::six);
   const auto share = [&](std::span<const std::size_t> picks) {
-    const auto values = flatten(all, picks), of = flatten(roles, picks);
+    const auto values = flatten(both[0], picks), of = flatten(both[1], picks);
     const double limit = quantile(values, 0.9);
     double beyond = 0, others = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -213,10 +221,10 @@ std::vector<Row> fig4_layers_rows(const Results& results) {
     }
     return 100 * others / beyond;
   };
-  Row tail = pooled_row("tail_percent_without_weights", all.size(), share, pool);
+  Row tail = pooled_row("tail_percent_without_weights", both[0].size(), share, pool);
   tail.note = "of the tenth of the operands with the largest crest factor, the share that are no weights";
   rows.push_back(tail);
-  return with_notes(std::move(rows), selection, references("fig4_layers"));
+  return with_notes(std::move(rows), results, references("fig4_layers"));
 }
 
 Experiment fig4_layers() {

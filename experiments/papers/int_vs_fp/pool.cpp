@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "experiments/core/bootstrap.hpp"
@@ -42,26 +43,51 @@ Pool::Pool(const Results& results) : results_(results) {
     cluster_.push_back(known.emplace(layer_of(names_.back()), known.size()).first->second);
   }
   clusters_ = known.size();
-  sequences_ = results.coordinates("sequence").size();
-  Coordinates where{{"sequence", std::int64_t{0}}};
-  if (results.coordinates("transform").size() > 1) where.emplace_back("transform", results.coordinates("transform")[0]);
-  for (const double role : results.along("role", "tensor", where)) roles_.push_back(static_cast<Role>(role));
+  roles_.resize(names_.size());
+  for (const Value& sequence : results.coordinates("sequence")) {
+    const auto column = results.along(
+        "role", "tensor", {{"sequence", sequence}, {"transform", results.coordinates("transform").front()}});
+    for (std::size_t i = 0; i < column.size(); ++i)
+      if (!std::isnan(column[i])) roles_[i] = static_cast<Role>(column[i]);
+  }
 }
 
-Clusters Pool::values(std::string_view output, const Coordinates& where, Operands operands, const Filter& keep) const {
-  Clusters clusters(clusters_);
-  for (std::size_t s = 0; s < sequences_; ++s) {
-    Coordinates at = where;
-    at.emplace_back("sequence", static_cast<std::int64_t>(s));
-    const auto column = results_.along(output, "tensor", at);
-    for (std::size_t i = 0; i < column.size(); ++i) {
-      if (!belongs(roles_[i], operands) || (keep && !keep(names_[i], roles_[i])) || std::isnan(column[i])) continue;
-      auto& own = clusters[cluster_[i]];
-      own.insert(own.end(), is_weight(roles_[i]) ? sequences_ : 1, column[i]);
+std::vector<Clusters> Pool::values(const std::vector<Output>& outputs, Operands operands, const Filter& keep) const {
+  std::vector<Clusters> clusters(outputs.size(), Clusters(clusters_));
+  const auto& sequences = results_.coordinates("sequence");
+  for (const Value& sequence : sequences) {
+    std::vector<std::vector<double>> columns;
+    for (const Output& output : outputs) {
+      Coordinates at = output.where;
+      at.emplace_back("sequence", sequence);
+      columns.push_back(results_.along(output.name, "tensor", at));
+    }
+    const auto missing = [](std::size_t i) {
+      return [i](const std::vector<double>& column) { return column.empty() || std::isnan(column[i]); };
+    };
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (!roles_[i] || std::any_of(columns.begin(), columns.end(), missing(i))) continue;
+      if (!belongs(*roles_[i], operands) || (keep && !keep(names_[i], *roles_[i]))) continue;
+      for (std::size_t o = 0; o < outputs.size(); ++o) {
+        auto& own = clusters[o][cluster_[i]];
+        own.insert(own.end(), is_weight(*roles_[i]) ? sequences.size() : 1, columns[o][i]);
+      }
     }
   }
-  std::erase_if(clusters, [](const auto& own) { return own.empty(); });
+  for (auto& one : clusters) std::erase_if(one, [](const auto& own) { return own.empty(); });
   return clusters;
+}
+
+Clusters Pool::values(const std::string& output, const Coordinates& where, Operands operands,
+                      const Filter& keep) const {
+  return values({{output, where}}, operands, keep).front();
+}
+
+Clusters Pool::difference(const Output& a, const Output& b, Operands operands) const {
+  auto both = values({a, b}, operands);
+  for (std::size_t c = 0; c < both[0].size(); ++c)
+    for (std::size_t i = 0; i < both[0][c].size(); ++i) both[0][c][i] -= both[1][c][i];
+  return std::move(both[0]);
 }
 
 std::size_t Pool::count(Role role) const {
@@ -72,12 +98,6 @@ bool Pool::complete() const {
   for (int role = 0; role < 6; ++role)
     if (count(static_cast<Role>(role)) == 0) return false;
   return true;
-}
-
-Clusters difference(Clusters a, const Clusters& b) {
-  for (std::size_t c = 0; c < a.size(); ++c)
-    for (std::size_t i = 0; i < a[c].size(); ++i) a[c][i] -= b[c][i];
-  return a;
 }
 
 Clusters percent(Clusters values, const std::function<bool(double)>& condition) {
@@ -92,12 +112,8 @@ std::vector<double> flatten(const Clusters& values, std::span<const std::size_t>
   return flat;
 }
 
-double mean_of(const Clusters& clusters) {
-  return mean(flatten(clusters, all_of(clusters.size())));
-}
-
-double quantile_of(const Clusters& clusters, double q) {
-  auto flat = flatten(clusters, all_of(clusters.size()));
+double quantile_of(const Clusters& clusters, std::span<const std::size_t> picks, double q) {
+  auto flat = flatten(clusters, picks);
   return fast_quantile(flat, q);
 }
 
@@ -127,10 +143,7 @@ Row pooled_mean(std::string quantity, const Clusters& clusters, const Pool& pool
 }
 
 Row pooled_quantile(std::string quantity, const Clusters& clusters, double q, const Pool& pool) {
-  const auto statistic = [&](std::span<const std::size_t> picks) {
-    auto flat = flatten(clusters, picks);
-    return fast_quantile(flat, q);
-  };
+  const auto statistic = [&](std::span<const std::size_t> picks) { return quantile_of(clusters, picks, q); };
   return pooled_row(std::move(quantity), clusters.size(), statistic, pool);
 }
 

@@ -2,7 +2,7 @@
 // windows of one layer are no independent draws.
 #pragma once
 #include <functional>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +14,7 @@ namespace lowbit::int_vs_fp {
 /// Which operands a statistic is over.
 enum class Operands { six, without_weights, weights };
 inline constexpr const char* kOperandsNames[] = {"six", "without_weights", "weights"};
+/// Whether a statistic over `operands` is over those of this role.
 bool belongs(Role role, Operands operands);
 
 /// Values by linear layer.
@@ -23,31 +24,41 @@ using Clusters = std::vector<std::vector<double>>;
 class Pool {
  public:
   explicit Pool(const Results& results);
-  /// An output at `where` (beside tensor and sequence). Weights count once for each sequence, so that the six roles
-  /// weigh alike, as in the paper's 224 x 6 x 8 tensors. `keep`, where given, chooses operands by name and role.
+  /// An output at some coordinates (beside tensor and sequence).
+  struct Output {
+    std::string name;
+    Coordinates where;
+  };
+  /// Chooses operands by name and role.
   using Filter = std::function<bool(const std::string& name, Role role)>;
-  Clusters values(std::string_view output, const Coordinates& where, Operands operands, const Filter& keep = {}) const;
-  /// Operands of a role.
+  /// The values of each output, of the operands and sequences where all of them are known: value i of a layer belongs
+  /// to the same operand in each. Weights count once for each sequence, so that the six roles weigh alike, as in the
+  /// paper's 224 x 6 x 8 tensors.
+  std::vector<Clusters> values(const std::vector<Output>& outputs, Operands operands, const Filter& keep = {}) const;
+  Clusters values(const std::string& output, const Coordinates& where, Operands operands,
+                  const Filter& keep = {}) const;
+  /// a - b, operand by operand.
+  Clusters difference(const Output& a, const Output& b, Operands operands) const;
+  /// Operands of a role that have values in this run.
   std::size_t count(Role role) const;
   /// Whether all six roles are there.
   bool complete() const;
+  /// Random stream of a row's bootstrap.
   Rng rng(std::string_view label) const { return results_.rng(label); }
 
  private:
   const Results& results_;
   std::vector<std::string> names_;
-  std::vector<Role> roles_;
+  std::vector<std::optional<Role>> roles_;  ///< none: not computed at any sequence of this run
   std::vector<std::size_t> cluster_;
-  std::size_t clusters_ = 0, sequences_ = 0;
+  std::size_t clusters_ = 0;
 };
 
-/// Value by value: both must come from the same filter.
-Clusters difference(Clusters a, const Clusters& b);
 /// 100 where the condition holds, else 0: means are percentages.
 Clusters percent(Clusters values, const std::function<bool(double)>& condition);
 
-double mean_of(const Clusters& clusters);
-double quantile_of(const Clusters& clusters, double q);
+/// Quantile q in [0, 1] over the values of the layers `picks`, linear between order statistics; NaN without values.
+double quantile_of(const Clusters& clusters, std::span<const std::size_t> picks, double q);
 
 /// Rows with 95 % intervals; NaN (not run) without values.
 Row pooled_mean(std::string quantity, const Clusters& clusters, const Pool& pool);

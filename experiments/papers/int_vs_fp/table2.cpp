@@ -53,21 +53,18 @@ void add_expected_rows(const Pool& pool, Operands operands, std::vector<Row>& ro
       rows.push_back(pooled_quantile(name(fmt::format("kappa_{}_median{}", group, *transform == 'r' ? "_rotated" : "")),
                                      kappas(pool, transform, group, operands), 0.5, pool));
     }
-  const auto channel = kappas(pool, "id", "channel", operands), wide = kappas(pool, "id", "32", operands),
-             narrow = kappas(pool, "id", "16", operands);
-  const auto step = [&](const char* quantity, const Clusters& larger, const Clusters& smaller) {
-    const auto statistic = [&](std::span<const std::size_t> picks) {
-      Clusters a, b;
-      for (const std::size_t c : picks) {
-        a.push_back(larger[c]);
-        b.push_back(smaller[c]);
-      }
-      return quantile_of(a, 0.75) - quantile_of(b, 0.75);
+  const auto step = [&](const char* quantity, const char* larger, const char* smaller) {
+    const auto output = [](const char* group) {
+      return Pool::Output{"kappa", {{"transform", "id"}, {"group", group}}};
     };
-    rows.push_back(pooled_row(name(quantity), larger.size(), statistic, pool));
+    const auto values = pool.values({output(larger), output(smaller)}, operands);
+    const auto statistic = [&](std::span<const std::size_t> picks) {
+      return quantile_of(values[0], picks, 0.75) - quantile_of(values[1], picks, 0.75);
+    };
+    rows.push_back(pooled_row(name(quantity), values[0].size(), statistic, pool));
   };
-  step("kappa_q3_channel_minus_32", channel, wide);
-  step("kappa_q3_32_minus_16", wide, narrow);
+  step("kappa_q3_channel_minus_32", "channel", "32");
+  step("kappa_q3_32_minus_16", "32", "16");
 }
 
 std::vector<Row> table2_rows(const Results& results) {
@@ -81,7 +78,7 @@ std::vector<Row> table2_rows(const Results& results) {
     rows.push_back(
         pooled_quantile("kappa_32_median[operands=weights]", kappas(pool, "id", "32", Operands::weights), 0.5, pool));
   }
-  return with_notes(std::move(rows), selection, references("table2"));
+  return with_notes(std::move(rows), results, references("table2"));
 }
 
 Experiment table2() {

@@ -70,18 +70,21 @@ double mean_crest_factor(const OperandMatrix& values, long group) {
   return mean.result().mean;
 }
 
-std::vector<Row> with_notes(std::vector<Row> rows, const Selection& selection,
-                            const std::vector<Reference>& references) {
-  const std::string what = describe(selection);
+std::vector<Row> with_notes(std::vector<Row> rows, const Results& results, const std::vector<Reference>& references) {
+  const auto& sequences = results.coordinates("sequence");
+  const bool has_weights = std::find(sequences.begin(), sequences.end(), Value(0)) != sequences.end();
+  const std::string what =
+      describe(Selection::of(results.params())) + (has_weights ? "" : "; without weights, which stand at sequence 0");
   for (Row& row : rows) row.note += (row.note.empty() ? "" : "; ") + what;
   for (const Reference& reference : references) {
     const auto same = [&](const Row& row) { return row.quantity == reference.quantity; };
     if (!is_expectation(reference.quantity) || std::any_of(rows.begin(), rows.end(), same)) continue;
     Row row;
     row.quantity = reference.quantity;
-    row.note =
-        "needs tensors of all layers: scripts/get-model smollm2-135m, then int_vs_fp with --tensors "
-        "model:smollm2-135m (the default once the model is there)";
+    row.note = has_weights
+                   ? "needs tensors of all layers: scripts/get-model smollm2-135m, then int_vs_fp with --tensors "
+                     "model:smollm2-135m (the default once the model is there)"
+                   : "needs weights, which stand at sequence 0: --set sequence=... leaves it out";
     rows.push_back(row);
   }
   return rows;

@@ -23,9 +23,9 @@ double measured_qsnr(const Format& format, const OperandMatrix& values);
 /// Mean crest factor of the blocks of `group` values (kChannelGroup: whole rows), zero blocks left out.
 double mean_crest_factor(const OperandMatrix& values, long group);
 
-/// Rows with a note on what the tensors are; expectations of another model (quantities over some of the operands) that
-/// these tensors cannot answer become not_run rows with the command that would run them.
-std::vector<Row> with_notes(std::vector<Row> rows, const Selection& selection,
-                            const std::vector<Reference>& references);
+/// Rows with a note on what the tensors are, and that weights are missing where sequence 0 is left out; expectations of
+/// another model (quantities over some of the operands) that these tensors cannot answer become not_run rows that say
+/// what would run them.
+std::vector<Row> with_notes(std::vector<Row> rows, const Results& results, const std::vector<Reference>& references);
 
 }  // namespace lowbit::int_vs_fp
