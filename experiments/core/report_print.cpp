@@ -67,20 +67,6 @@ std::string aligned(const std::vector<std::vector<std::string>>& cells) {
 
 }  // namespace
 
-std::string short_number(double v) {
-  return std::isnan(v) ? "" : fmt::format("{:.6g}", v);
-}
-std::string exact_number(double v) {
-  return std::isnan(v) ? "" : fmt::format("{}", v);
-}
-
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string rows_table(const std::vector<Row>& rows) {
   std::vector<std::vector<std::string>> cells = {{"quantity", "ours", "95 %", "reference", "band", "verdict", "note"}};
   for (const Row& row : rows)
@@ -117,7 +103,7 @@ std::string json_report(const std::vector<RunResult>& results) {
     report["results"].push_back(entry);
     for (const Row& row : result.rows) report["rows"].push_back(row_json(paper_of(result), row));
   }
-  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(report, 2) + "\n";
 }
 
 std::string csv_report(const std::vector<RunResult>& results) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/core/plain_text.hpp"
 #include "experiments/core/runner.hpp"
 
 namespace lowbit {
@@ -16,11 +17,5 @@ std::string text_report(const RunResult& result);
 std::string json_report(const std::vector<RunResult>& results);
 /// The rows as CSV with a header line; empty fields for what is absent.
 std::string csv_report(const std::vector<RunResult>& results);
-/// One field of CSV (RFC 4180): quoted where it must be.
-std::string csv_field(const std::string& text);
-/// Six significant digits; "" for NaN.
-std::string short_number(double v);
-/// Every digit that reads back to the same double; "" for NaN.
-std::string exact_number(double v);
 
 }  // namespace lowbit

@@ -20,8 +20,8 @@ namespace lowbit::early_exit {
 
 /// When step() is called.
 enum class Granularity {
-  token,      ///< after every thinking token
-  sentence,   ///< after every sentence
+  token,      ///< after every thinking token but the last
+  sentence,   ///< after every sentence but the last
   transition  ///< after a sentence that is followed by a transition word ("Wait")
 };
 

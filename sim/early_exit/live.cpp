@@ -108,9 +108,10 @@ bool LiveRun::chosen(const model::Step&, std::int32_t token) {
   const SentenceStep said = ends ? SentenceStep{} : splitter_.add(piece);
   const bool wait = !ends && begins_transition(piece);
   if (!thinking_.empty()) {
-    const bool stops =
-        detector_.info().granularity == Granularity::token && ask(LiveView(trace_.tok_rank, thinking_.size(), now_));
-    const bool last = stops || ends || capped;
+    const bool over = ends || capped;
+    const bool stops = !over && detector_.info().granularity == Granularity::token &&
+                       ask(LiveView(trace_.tok_rank, thinking_.size(), now_));
+    const bool last = stops || over;
     if (last || closed_ || said.closes_previous) {
       const bool stops_too = end_sentence(wait, last);
       if (stops || stops_too) return finish(Stop::kDetector), false;

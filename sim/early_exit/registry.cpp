@@ -41,17 +41,26 @@ Options::Options(std::string_view detector, std::string_view text) : detector_(d
   }
 }
 
-double Options::number(const std::string& key, double fallback, double low, double high) {
+template <class T>
+T Options::read(const std::string& key, T fallback, T low, T high, const char* what) {
   known_.push_back(key);
   const auto found = values_.find(key);
   if (found == values_.end()) return fallback;
   const std::string& text = found->second;
-  double value = 0;
+  T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || !(value >= low && value <= high)) {
-    throw_error(ExitCode::usage, "detector '{}': {}={} is not a number from {} to {}", detector_, key, text, low, high);
+    throw_error(ExitCode::usage, "detector '{}': {}={} is not {} from {} to {}", detector_, key, text, what, low, high);
   }
   return value;
+}
+
+double Options::number(const std::string& key, double fallback, double low, double high) {
+  return read(key, fallback, low, high, "a number");
+}
+
+std::int64_t Options::integer(const std::string& key, std::int64_t fallback, std::int64_t low, std::int64_t high) {
+  return read(key, fallback, low, high, "a whole number");
 }
 
 void Options::finish() const {

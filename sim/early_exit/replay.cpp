@@ -82,6 +82,8 @@ Stop replay_tokens(Detector& detector, const Trace& trace, const ReplayOptions& 
   std::size_t token = 0;
   for (std::size_t k = 0; k < trace.sentences(); ++k) {
     for (std::int32_t i = 0; i < trace.tok[k]; ++i, ++token) {
+      // the last token is the trace's own end: nothing is left to decide there
+      if (token + 1 == trace.tok_rank.size()) break;
       view.move_to(token, k, static_cast<std::int64_t>(token) + 1);
       if (!decides_to_stop(detector, view, trace, k, options, probe_tok)) continue;
       // what the model would answer inside a sentence is known only where that is the sentence's end

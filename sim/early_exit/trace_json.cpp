@@ -9,6 +9,11 @@ namespace lowbit::early_exit {
 
 namespace {
 
+/// A JSON string; bytes that are no UTF-8 become U+FFFD.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 class Writer {
  public:
   template <class T>
@@ -26,7 +31,7 @@ class Writer {
   void string(const char* name, const std::string& value) {
     if (value.empty()) return;
     key(name);
-    out_ += nlohmann::json(value).dump();
+    out_ += quoted(value);
   }
   void number(const char* name, std::int64_t value) {
     key(name);
@@ -91,7 +96,7 @@ std::string answers_json(const Trace& t) {
   std::string out = "[";
   for (std::size_t k = 0; k < t.ans.size(); ++k) {
     if (k > 0) out += ',';
-    out += t.ans[k] < 0 ? "null" : nlohmann::json(t.answers[static_cast<std::size_t>(t.ans[k])]).dump();
+    out += t.ans[k] < 0 ? "null" : quoted(t.answers[static_cast<std::size_t>(t.ans[k])]);
   }
   return out + "]";
 }
@@ -99,8 +104,7 @@ std::string answers_json(const Trace& t) {
 }  // namespace
 
 std::string valid_utf8(const std::string& text) {
-  const std::string json = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return nlohmann::json::parse(json).get<std::string>();
+  return nlohmann::json::parse(quoted(text)).get<std::string>();
 }
 
 std::string to_json(const Trace& t) {
@@ -110,7 +114,7 @@ std::string to_json(const Trace& t) {
   w.string("model", t.model);
   w.string("dataset", t.dataset);
   if (t.simulated) w.number("simulated", 1);
-  w.raw("end_token", nlohmann::json{{"text", t.end_token}, {"id", t.end_token_id}}.dump());
+  w.raw("end_token", fmt::format("{{\"id\":{},\"text\":{}}}", t.end_token_id, quoted(t.end_token)));
   w.number("vocab_size", t.vocab_size);
   w.string("gold", t.gold);
   w.array("tok", t.tok);

@@ -73,7 +73,7 @@ class LineSource {
     rest_.clear();
     std::size_t filled = batch.text.size();
     for (;;) {
-      if (filled > options_.max_line && !std::memchr(batch.text.data(), '\n', filled)) return skip_long_line(batch, filled);
+      if (filled > options_.max_line && !std::memchr(batch.text.data(), '\n', filled)) return skip_long_line(batch);
       batch.text.resize(filled + options_.batch + TraceParser::kPadding);
       const std::size_t n = at_end_ ? 0 : file_.read(batch.text.data() + filled, options_.batch);
       if (n == 0) at_end_ = true;
@@ -100,13 +100,12 @@ class LineSource {
     return true;
   }
 
-  bool skip_long_line(Batch& batch, std::size_t filled) {
+  bool skip_long_line(Batch& batch) {
     std::vector<char> buffer(options_.batch);
     batch.text.clear();
     batch.too_long = true;
     batch.lines = 1;
     ++next_line_;
-    (void)filled;
     while (!at_end_) {
       const std::size_t n = file_.read(buffer.data(), buffer.size());
       if (n == 0) at_end_ = true;

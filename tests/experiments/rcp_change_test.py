@@ -108,6 +108,20 @@ def test_the_rule_meets_the_measured_change(log, tmp_path):
     assert "as measured" in row["note"] and row["ours"] == pytest.approx(value["mxfp4"])
 
 
+@pytest.mark.parametrize("provenance", ["", "#", "a # b"])
+def test_every_provenance_is_read_back(log, tmp_path, provenance):
+    assert rcp("change", log[0], "--provenance", provenance, "-o", tmp_path / "change.tsv").returncode == 0
+    early(tmp_path / "runs", "--change-file", tmp_path / "change.tsv")
+
+
+def test_a_table_of_more_bins_than_usual_is_kept_whole(tmp_path):
+    edges = np.arange(15) * 0.4
+    bins = [["mxfp4", 0, 0.1, 0, f"{a:g}", f"{b:g}", 50 + i, *np.linspace(-0.1, 0.1, 21).round(4)] for i, (a, b) in enumerate(zip(edges, edges[1:]))]
+    (tmp_path / "t.tsv").write_text("\n".join(["# wide", "\t".join(HEADER), *("\t".join(map(str, row)) for row in bins), ""]))
+    result = early(tmp_path / "runs", "--change-file", tmp_path / "t.tsv", "--kv", "mxfp4")
+    assert result["change_count"].sel(kv="mxfp4", noise=0).values.ravel().tolist() == [50 + i for i in range(14)]
+
+
 BAD = [
     ("change", 2, "LOG"),
     ("change none.jsonl", 66, "none.jsonl"),
@@ -129,6 +143,8 @@ BAD = [
     ("kv_noise --change-file gap.tsv -o runs", 65, "does not adjoin"),
     ("kv_noise --change-file lag.tsv -o runs", 65, "lag1 is 1"),
     ("kv_noise --kv mxfp9 -o runs", 2, "mxfp9"),
+    ("kv_noise --change-file negative.tsv -o runs", 65, "'-5' is not a number of sentences"),
+    ("kv_noise --change-file vast.tsv -o runs", 65, "'1e30' is not a number of sentences"),
 ]
 
 
@@ -147,7 +163,8 @@ def workshop(tmp_path_factory):
     write(path / "bad.jsonl", plain, trace("a kv=mxfp4", [0] * 40))
     (path / "empty.tsv").write_text("# nothing\n")
     cells = ["mxfp4", "0.5", "0.1", "0", "0", "2", "40"] + [str(q / 100) for q in range(21)]
-    line = {"columns": cells[:-1], "number": cells[:7] + ["x"] + cells[8:], "order": cells[:-1] + ["-1"], "lag": [cells[0], "1", *cells[2:]]}
+    line = {"columns": cells[:-1], "number": cells[:7] + ["x"] + cells[8:], "order": cells[:-1] + ["-1"], "lag": [cells[0], "1", *cells[2:]],
+            "negative": cells[:6] + ["-5"] + cells[7:], "vast": cells[:6] + ["1e30"] + cells[7:]}
     for name, one in line.items():
         (path / f"{name}.tsv").write_text("# test\n" + "\t".join(HEADER) + "\n" + "\t".join(one) + "\n")
     (path / "gap.tsv").write_text("# test\n" + "\t".join(HEADER) + "\n" + "\t".join(cells) + "\n" + "\t".join(cells[:4] + ["3", "4"] + cells[6:]) + "\n")

@@ -108,6 +108,16 @@ def test_quick_rows_lie_within_their_wider_bands(quick):
     assert sorted(row["quantity"] for row in bad) == ["deer-geometric accuracy", "logit-boost accuracy", "token-rank accuracy"]
 
 
+def test_a_part_of_the_threshold_sweep_makes_no_claim_about_the_whole(tmp_path):
+    words = ["thresholds", "--set", "traces=500", "--set"]
+    some = run(tmp_path / "some", *words, "detector=rcpd:scale=4")["thresholds"]
+    assert {some.row(q)["verdict"] for q in ("tokens fall over the whole sweep", "accuracy falls from scale 0.7 on")} == {"not_run"}
+    upper = ",".join(f"rcpd:scale={s}" for s in ("0.7", "1", "1.4", "2", "2.8", "4"))
+    upper = run(tmp_path / "upper", *words, f"detector={upper}")["thresholds"]
+    assert upper.row("tokens fall over the whole sweep")["verdict"] == "not_run"
+    assert upper.row("accuracy falls from scale 0.7 on")["ours"] == 1
+
+
 def test_a_number_has_an_interval_or_is_exact(quick):
     for result in quick.values():
         for row in result.report:

@@ -147,6 +147,26 @@ def test_the_file_may_be_named_as_the_figures_name_it(tmp_path):
     assert twice.returncode == none.returncode == 2 and "given twice" in twice.stderr and "FILE is expected" in none.stderr
 
 
+@pytest.mark.parametrize("words", [["check"], ["replay"], ["label"]])
+def test_a_pipe_is_read_from_its_first_byte(tmp_path, words):
+    """Enough traces that the pipe holds the file's beginning only once."""
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(lines(*(changed(id=f"t{i}") for i in range(5))))
+    piped = subprocess.run(["bash", "-c", f"cat '{path}' | '{BINARY}' {' '.join(words)} /dev/stdin"], capture_output=True, text=True)
+    direct = rcp(*words, path)
+    assert (piped.returncode, piped.stdout) == (0, direct.stdout.replace(str(path), "/dev/stdin"))
+    assert "t0" in direct.stdout or "5 traces, 0 bad lines" in direct.stdout
+
+
+def test_recorded_reads_a_pipe_whole(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(lines(*(changed(id=f"t{i}") for i in range(5))))
+    done = subprocess.run(["bash", "-c", f"cat '{path}' | '{BINARY}' recorded --traces-file /dev/stdin -o '{tmp_path}'"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with xarray.open_dataset(tmp_path / "rcp/recorded.h5") as data:
+        assert float(data["traces_available"].sel(detector="full")) == 5
+
+
 def test_without_traces_the_figure_says_how_to_give_them(tmp_path):
     done = rcp("recorded", "-o", tmp_path)
     assert done.returncode == 0 and "give --traces-file FILE" in done.stdout
@@ -170,6 +190,16 @@ def imported(tmp_path, *traces):
     done = rcp("import", source, "-o", target)
     assert done.returncode == 0, done.stderr
     return target
+
+
+@pytest.mark.parametrize("field, value", [("k_rcp", 2**32 + 5), ("k_rcp", 2**32 + 1), ("end_ok", 257), ("end_natural", 2), ("simulated", 256), ("has_wait", 3)])
+def test_numbers_that_a_field_cannot_hold_are_refused(tmp_path, field, value):
+    target = imported(tmp_path, GOOD, FULL)
+    assert rcp("check", target).returncode == 0
+    with h5py.File(target, "r+") as file:
+        file[field][1] = value % 256 if field.startswith("has_") else value
+    done = rcp("check", target)
+    assert done.returncode == 65 and field in done.stderr and str(value) in done.stderr, done.stderr
 
 
 def test_every_field_survives_hdf5(tmp_path):

@@ -25,6 +25,7 @@ constexpr std::pair<std::string_view, std::string_view> kTables[] = {
 };
 constexpr std::size_t kColumns = 7 + early_exit::kChangeQuantiles;
 constexpr std::uint64_t kLongestTable = std::uint64_t{16} << 20;
+constexpr std::size_t kMostSentences = std::size_t{1} << 53;
 constexpr std::string_view kPlain = "fp32", kMark = " kv=";
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -51,8 +52,9 @@ class TableReader {
     ++line_;
     if (line.empty()) return;
     if (line.starts_with("#")) {
-      table_.provenance +=
-          fmt::format("{}{}", table_.provenance.empty() ? "" : " ", line.substr(line.find_first_not_of("# ")));
+      const std::size_t text = line.find_first_not_of("# ");
+      if (text != line.npos)
+        table_.provenance += (table_.provenance.empty() ? "" : " ") + std::string(line.substr(text));
       return;
     }
     if (!header_) {
@@ -78,13 +80,20 @@ class TableReader {
       fail(fmt::format("'{}' is not a number", cell));
     return v;
   }
+  std::size_t count(std::string_view cell) const {
+    std::size_t v = 0;
+    const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), v);
+    if (error != std::errc{} || end != cell.data() + cell.size() || v > kMostSentences)
+      fail(fmt::format("'{}' is not a number of sentences", cell));
+    return v;
+  }
 
   void add_bin(const std::vector<std::string_view>& cells) {
     if (cells.size() != kColumns) fail(fmt::format("{} columns, expected {}", cells.size(), kColumns));
     if (table_.changes.empty() || table_.changes.back().name != cells[0]) start(cells);
     RankChange& change = table_.changes.back();
     if (number(cells[1]) != change.lag1) fail("lag1 differs from that of the line before");
-    RankChangeBin bin{number(cells[4]), number(cells[5]), static_cast<std::size_t>(number(cells[6])), {}};
+    RankChangeBin bin{number(cells[4]), number(cells[5]), count(cells[6]), {}};
     if (!(bin.from < bin.to)) fail(fmt::format("the bin from {} to {} is empty", bin.from, bin.to));
     if (!change.bins.empty() && change.bins.back().to != bin.from) fail("the bin does not adjoin the one before");
     for (std::size_t c = 7; c < kColumns; ++c) bin.quantiles.push_back(number(cells[c]));

@@ -7,7 +7,9 @@
 
 #include "experiments/core/cli.hpp"
 #include "experiments/core/command_line.hpp"
+#include "experiments/core/output_paths.hpp"
 #include "experiments/core/paper_command.hpp"
+#include "experiments/core/plain_text.hpp"
 #include "experiments/papers/rcp/line_writer.hpp"
 #include "experiments/papers/rcp/trace_input.hpp"
 #include "experiments/papers/rcp/trace_store.hpp"
@@ -43,7 +45,7 @@ void print_json(const std::string& path, const Summary& s) {
                                     {"with_outcome", s.with_outcome},
                                     {"with_k_rcp", s.with_k_rcp},
                                     {"signals", signals}};
-  fmt::print("{}\n", json.dump(2));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 int check(const std::string& program, const Words& words) {
@@ -82,7 +84,7 @@ int import_traces(const std::string& program, const Words& words) {
   if (!line.parse(words)) return 0;
   const auto overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
   const std::string in = traces_path(line), out = line.text("out");
-  check_output(out, overwrite);
+  check_outputs({out}, line.given("force"));
   std::error_code ignored;
   if (std::filesystem::exists(in, ignored) && !std::filesystem::is_regular_file(in, ignored))
     throw_error(ExitCode::no_input, "'{}' is no regular file: it is read twice", in);

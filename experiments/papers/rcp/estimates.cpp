@@ -102,6 +102,11 @@ Record estimates(const Population& population, const std::vector<Outcome>& outco
           {"beyond_full", 100 * beyond / n}};
 }
 
+Record compute_population(const Point& p, Rng) {
+  const auto& population = p.shared<Population>("population");
+  return estimates(population, population.of(p.text("detector")), p.shared<Weights>("weights"));
+}
+
 Experiment& with_estimates(Experiment& e) {
   return e.output("tokens", "tokens", "mean thinking + probe + content tokens per trace")
       .output("tokens_low", "tokens", "2.5 % quantile, Poisson bootstrap over traces")

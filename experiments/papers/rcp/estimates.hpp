@@ -20,10 +20,19 @@ Experiment& with_estimates(Experiment& experiment);
 /// early stops and delay. Nothing for a detector that is not available.
 Record estimates(const Population& population, const std::vector<Outcome>& outcomes, const Weights& weights);
 
+/// estimates() of the point's detector: the function of an experiment over "detector" with the shared states
+/// "population" and "weights".
+Record compute_population(const Point& point, Rng rng);
+
+/// Axis of the generator's profiles: by default all of them, or the first alone. Accepts the names of profiles.
 Values profile_axis(bool all);
+/// Axis of stopping rules; accepts names of the detector registry, kOracle and kMatched.
 Values detector_axis(std::vector<std::string> specs);
+/// Coordinates of a text axis as strings. std::logic_error for numbers.
 std::vector<std::string> texts_of(const std::vector<Value>& values);
+/// The parameter `traces`.
 std::size_t trace_count(const Point& point);
+/// kReplicates bootstrap weights of each of the point's traces.
 Weights make_weights(const Point& point, Rng rng);
 /// All detectors of the axis "detector" (but kMatched) and full, RCPD and no-think beside them, on the profile of the
 /// point.

@@ -6,24 +6,17 @@
 #include <cstring>
 #include <filesystem>
 
+#include "experiments/core/output_paths.hpp"
 #include "formats/error.hpp"
 
 namespace lowbit::rcp {
-
-void check_output(const std::string& path, store::Overwrite overwrite) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored))
-    throw_error(ExitCode::cannot_create, "'{}' is a folder; the path of a file is expected", path);
-  if (overwrite == store::Overwrite::refuse && std::filesystem::exists(path, ignored))
-    throw_error(ExitCode::cannot_create, "'{}' exists; --force replaces it", path);
-}
 
 LineWriter::LineWriter(std::string path, store::Overwrite overwrite) : path_(std::move(path)), overwrite_(overwrite) {
   if (path_.empty() || path_ == "-") {
     file_ = stdout;
     return;
   }
-  check_output(path_, overwrite_);
+  check_outputs({path_}, overwrite_ == store::Overwrite::replace);
   const std::filesystem::path target(path_);
   const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
   store::make_folders(folder);

@@ -19,6 +19,7 @@ class LineWriter {
 
   /// Adds the newline. Error 74 if it cannot be written.
   void write(const std::string& line);
+  /// Puts the file in place. Error 74 if it cannot be written, or if another process has put one there meanwhile.
   void finish();
 
  private:
@@ -28,8 +29,5 @@ class LineWriter {
   store::Overwrite overwrite_;
   std::FILE* file_ = nullptr;
 };
-
-/// Error 73 where `path` could not be written by finish(): found before the work, not after it.
-void check_output(const std::string& path, store::Overwrite overwrite);
 
 }  // namespace lowbit::rcp

@@ -16,6 +16,7 @@
 #include "sim/model/model.hpp"
 #include "sim/model/quantised_sites.hpp"
 #include "sim/model/tokens.hpp"
+#include "sim/transform/transform.hpp"
 
 namespace lowbit {
 namespace {
@@ -112,6 +113,10 @@ int log(const std::string& program, const Words& words) {
   CommandLine line = declare(program);
   if (!line.parse(words)) return 0;
   const std::vector<std::string> caches = split_caches(line.text("kv"));
+  const bool rotates = parse_transform(line.text("kv-transform"))->block() > 0;
+  if (rotates && caches == std::vector<std::string>{"fp32"})
+    throw_error(ExitCode::usage, "--kv-transform {}: no format of keys and values to go with it",
+                line.text("kv-transform"));
   const auto overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
   const std::string folder = model::find_model(line.text("model"));
   const model::Config config = model::read_config(folder);
@@ -133,8 +138,9 @@ int log(const std::string& program, const Words& words) {
   for (std::size_t w = 0; w < source.windows.size(); ++w) {
     for (std::size_t c = 0; c < caches.size(); ++c) {
       early_exit::Trace t = log_window(hooks[c], source.tokens, source.pieces, source.windows[w], options, threads);
-      t.id = fmt::format("{}.{} kv={}{}", name, w, caches[c], caches[c] == "fp32" ? "" : transform);
-      t.model = line.text("model");
+      t.id = fmt::format("{}.{} kv={}{}", early_exit::valid_utf8(name), w, caches[c],
+                         caches[c] == "fp32" ? "" : transform);
+      t.model = early_exit::valid_utf8(line.text("model"));
       t.dataset = early_exit::valid_utf8(name);
       t.end_token = end_text;
       out.write(early_exit::to_json(t));

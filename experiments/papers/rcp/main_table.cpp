@@ -215,11 +215,6 @@ Experiment main_table() {
 }
 LOWBIT_REGISTER(main_table);
 
-Record compute_population(const Point& p, Rng) {
-  const auto& population = p.shared<Population>("population");
-  return estimates(population, population.of(p.text("detector")), p.shared<Weights>("weights"));
-}
-
 std::vector<Row> budget_rows(const Results& results) {
   struct Published {
     int budget;

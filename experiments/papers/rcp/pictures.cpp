@@ -61,11 +61,6 @@ Experiment trace() {
 }
 LOWBIT_REGISTER(trace);
 
-Record compute_population(const Point& p, Rng) {
-  const auto& population = p.shared<Population>("population");
-  return estimates(population, population.of(p.text("detector")), p.shared<Weights>("weights"));
-}
-
 std::vector<Row> pareto_rows(const Results& results) {
   std::vector<Row> rows;
   for (const Value& detector : results.coordinates("detector")) {

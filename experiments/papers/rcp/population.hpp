@@ -72,6 +72,7 @@ struct Estimate {
 /// mean(numerator) / mean(denominator) over traces; an empty denominator stands for ones.
 Estimate ratio(const std::vector<double>& numerator, const std::vector<double>& denominator, const Weights& weights);
 
+/// Thinking, probe and answer tokens of each stop.
 std::vector<double> totals(const std::vector<Outcome>& outcomes);
 /// Accuracy in percent with its Wilson interval.
 Estimate accuracy(const std::vector<Outcome>& outcomes);
@@ -84,6 +85,7 @@ struct Timing {
   double delay_median = 0;  ///< sentences after k_RCP, over the other stops of the detector; NaN if there are none
   double delay_mean = 0;
 };
+/// Both of the same traces; NaN percentages without a trace.
 Timing timing(const std::vector<Outcome>& outcomes, const std::vector<TraceFacts>& traces);
 
 }  // namespace lowbit::rcp

@@ -7,7 +7,7 @@ namespace lowbit::rcp {
 
 /// Means over AIME24, AIME25 and GPQA-Diamond: total tokens and accuracy (v2, main table). 0: not found.
 struct PublishedRow {
-  std::string_view profile, model;
+  std::string_view profile;
   double full_tokens, full_accuracy;
   double no_think_accuracy;
   double budget_tokens, budget_accuracy;

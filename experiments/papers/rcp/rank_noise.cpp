@@ -1,6 +1,7 @@
 // rcp/kv_noise: what noise in the rank, as from a quantised KV cache, does to RCPD; Gaussian, and as measured.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -13,7 +14,7 @@ namespace {
 using namespace rcp;
 
 const std::string kGaussian = "none";
-constexpr std::size_t kBins = 12;  ///< of ranks, at most
+constexpr std::size_t kBins = 12;  ///< of ranks; more where a measured change has more
 
 struct NoisePoint {
   double noise, early, accuracy, band;
@@ -38,10 +39,10 @@ Population make_noisy(const Point& p, Rng rng) {
 }
 
 /// What was measured, so that the file holds it: quantiles of each bin, NaN beyond the last.
-void put_measurement(const early_exit::RankChange& change, Record& record) {
+void put_measurement(const early_exit::RankChange& change, std::size_t bins, Record& record) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> from(kBins, nan), to(kBins, nan), count(kBins, nan), quantiles;
-  for (std::size_t b = 0; b < kBins; ++b) {
+  std::vector<double> from(bins, nan), to(bins, nan), count(bins, nan), quantiles;
+  for (std::size_t b = 0; b < bins; ++b) {
     const bool there = b < change.bins.size();
     if (there) from[b] = change.bins[b].from, to[b] = change.bins[b].to;
     if (there) count[b] = static_cast<double>(change.bins[b].count);
@@ -58,7 +59,7 @@ Record compute_noise(const Point& p, Rng) {
   if (!measured(p)) return record.set("change_sd", p.real("noise"));
   const early_exit::RankChange& change = p.shared<ChangeTable>("changes").of(p.text("kv"));
   record.set("change_sd", change.sd);
-  put_measurement(change, record);
+  put_measurement(change, p.coordinates("bin").size(), record);
   return record;
 }
 
@@ -67,6 +68,12 @@ Values measured_formats(const Params& params) {
   std::vector<std::string> names{kGaussian};
   for (const early_exit::RankChange& c : table.changes) names.push_back(c.name);
   return texts(names);
+}
+
+Values bins_of(const Params& params) {
+  std::size_t most = kBins;
+  for (const auto& change : read_changes(params.text("change_file")).changes) most = std::max(most, change.bins.size());
+  return indices(most);
 }
 
 void measured_rows(const Results& results, RowList& rows) {
@@ -108,7 +115,7 @@ Experiment kv_noise() {
             "standard deviation of Gaussian noise in log10 rank, a sentence")
       .axis("kv", measured_formats, "",
             "format of the KV cache whose measured change is put on the rank; none: noise alone")
-      .dim("bin", indices(kBins), "1", "bins of the unchanged rank")
+      .dim("bin", bins_of, "1", "bins of the unchanged rank")
       .dim("quantile", linspace(0, 1, early_exit::kChangeQuantiles), "1", "probability")
       .draws_vary_with({"profile"})
       .shared("changes", {}, make_changes)

@@ -6,6 +6,7 @@
 
 #include "experiments/core/command_line.hpp"
 #include "experiments/core/paper_command.hpp"
+#include "experiments/core/plain_text.hpp"
 #include "experiments/papers/rcp/trace_input.hpp"
 #include "formats/error.hpp"
 #include "sim/early_exit/registry.hpp"
@@ -55,7 +56,7 @@ int replay(const std::string& program, const Words& words) {
     for (const auto& [name, detector] : rules) {
       const auto stop = early_exit::replay(*detector, t);
       if (json)
-        fmt::print("{}\n", record(t, name, stop).dump());
+        fmt::print("{}\n", json_text(record(t, name, stop)));
       else
         print_row(t, name, stop);
     }

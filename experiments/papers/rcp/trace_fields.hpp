@@ -27,7 +27,8 @@ void each_optional(F f) {
   f("ties", &Trace::ties, std::int32_t{0});
 }
 
-/// The numbers over traces, as int64; f(name, get, set).
+/// The numbers over traces, as int64; f(name, get, set). set() is false where the field cannot hold the number (a flag:
+/// 0 and 1 alone).
 template <class F>
 void each_number(F f) {
   using early_exit::Trace;
@@ -37,6 +38,7 @@ void each_number(F f) {
         [reference](Trace& t, std::int64_t v) {
           auto& field = reference(t);
           field = static_cast<std::decay_t<decltype(field)>>(v);
+          return static_cast<std::int64_t>(field) == v;
         });
   };
   number(

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <variant>
@@ -81,7 +82,10 @@ class Rows {
     t.id = blocks_.value<std::string>("trace", i);
     for (std::size_t k = 0; k < std::size(kTextNames); ++k)
       t.*kTextFields[k] = text(blocks_.value<std::int64_t>(kTextNames[k], i));
-    each_number([&](const char* name, auto, auto set) { set(t, blocks_.value<std::int64_t>(name, i)); });
+    each_number([&](const char* name, auto, auto set) {
+      const auto v = blocks_.value<std::int64_t>(name, i);
+      if (!set(t, v)) blocks_.fail(fmt::format("trace {} ('{}'): field '{}': {} is not accepted", i, t.id, name, v));
+    });
     const std::size_t n = size_of("sentences", i), from = size_of("offset", i);
     if (from > sentences_ || n > sentences_ - from)
       blocks_.fail(fmt::format("trace {}: sentences {} to {} of {}", i, from, from + n, sentences_));
@@ -101,7 +105,10 @@ class Rows {
 
  private:
   bool given(const std::string& field, std::size_t i) {
-    return blocks_.has("has_" + field) && blocks_.value<std::uint8_t>("has_" + field, i) != 0;
+    if (!blocks_.has("has_" + field)) return false;
+    const int flag = blocks_.value<std::uint8_t>("has_" + field, i);
+    if (flag > 1) blocks_.fail(fmt::format("trace {}: has_{} is {}; accepted: 0, 1", i, field, flag));
+    return flag == 1;
   }
   std::size_t size_of(const char* name, std::size_t i) {
     const auto v = blocks_.value<std::int64_t>(name, i);
@@ -191,6 +198,9 @@ void read_columns(const std::string& path, const std::function<void(Trace&&)>& o
 
 bool is_hdf5(const std::string& path) {
   static constexpr char kSignature[] = "\x89HDF\r\n\x1a\n";
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return false;
   std::ifstream file(path, std::ios::binary);
   if (!file) throw_error(ExitCode::no_input, "cannot open '{}'", path);
   char start[8] = {};

@@ -74,7 +74,8 @@ class TraceWriter {
 /// `path`, trace and field.
 void read_columns(const std::string& path, const std::function<void(early_exit::Trace&&)>& on_trace);
 
-/// Whether the file starts with HDF5's signature. Error 66 if it cannot be read.
+/// Whether it is a regular file that starts with HDF5's signature: a pipe loses what is looked at. Error 66 if it
+/// cannot be read.
 bool is_hdf5(const std::string& path);
 
 }  // namespace lowbit::rcp

@@ -31,7 +31,7 @@ class Consistency final : public Detector {
 }  // namespace
 
 std::unique_ptr<Detector> make_consistency(Options& options) {
-  return std::make_unique<Consistency>(static_cast<int>(options.number("k", 10, 1, 1e6)));
+  return std::make_unique<Consistency>(static_cast<int>(options.integer("k", 10, 1, 1000000)));
 }
 
 }  // namespace lowbit::early_exit

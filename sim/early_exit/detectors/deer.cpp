@@ -39,7 +39,7 @@ class Deer final : public Detector {
 
 std::unique_ptr<Detector> make(Options& options, bool geometric) {
   const double threshold = options.number("threshold", 0.95, 0, 1);
-  return std::make_unique<Deer>(threshold, static_cast<int>(options.number("trials", 10, 1, 1e6)), geometric);
+  return std::make_unique<Deer>(threshold, static_cast<int>(options.integer("trials", 10, 1, 1000000)), geometric);
 }
 
 }  // namespace

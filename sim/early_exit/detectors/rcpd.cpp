@@ -48,7 +48,7 @@ class Rcpd final : public Detector {
 }  // namespace
 
 std::unique_ptr<Detector> make_rcpd(Options& options) {
-  const auto rules = static_cast<unsigned>(options.number("rules", 15, 1, 15));
+  const auto rules = static_cast<unsigned>(options.integer("rules", 15, 1, 15));
   return std::make_unique<Rcpd>(rules, options.number("scale", 1, 1e-3, 1e3));
 }
 

@@ -108,6 +108,20 @@ TEST_CASE("the every-token variant sees ranks inside a sentence, whose outcome n
   CHECK(stop.ok == Outcome::unknown);
 }
 
+TEST_CASE("the every-token variant is not asked at the last token, which is the trace's own end", "[early_exit]") {
+  Trace t = trace_of({900, 900, 900});
+  t.tok_rank.assign(30, 900);
+  t.tok_rank[29] = 1;  // the end token comes next
+  const Stop natural = *replay(*make_detector("token-rank"), t);
+  CHECK(natural.reason == Stop::kNaturalEnd);
+  CHECK(natural.think_tok == 30);
+  CHECK(natural.ok == Outcome::right);
+  t.tok_rank[28] = 5;
+  const Stop stopped = *replay(*make_detector("token-rank"), t);
+  CHECK(stopped.reason == Stop::kDetector);
+  CHECK(stopped.think_tok == 29);
+}
+
 TEST_CASE("unknown detectors and parameters name what is accepted", "[early_exit]") {
   CHECK_THROWS_WITH(make_detector("rpcd"), lowbit::test::contains("unknown detector 'rpcd'") &&
                                                lowbit::test::contains("rcpd, rank"));
@@ -116,4 +130,6 @@ TEST_CASE("unknown detectors and parameters name what is accepted", "[early_exit
   CHECK_THROWS_AS(make_detector("rcpd:scale=1:scale=2"), Error);
   CHECK_THROWS_AS(make_detector("budget:tokens"), Error);
   CHECK_THROWS_AS(make_detector("full:tokens=3"), Error);
+  for (const char* spec : {"rcpd:rules=1.5", "consistency:k=2.9", "deer:trials=1e1", "deer-geometric:trials=0"})
+    CHECK_THROWS_WITH(make_detector(spec), lowbit::test::contains("is not a whole number from 1 to"));
 }
