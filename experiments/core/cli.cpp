@@ -195,25 +195,12 @@ void print_list_of(const std::vector<const Experiment*>& selected, const Command
 }
 
 void print_config(const Request& request, const std::string& paper) {
+  if (request.output != "text")
+    throw_error(ExitCode::usage, "--print-config prints what --config reads; --output {} is not accepted",
+                request.output);
   fmt::print("# configuration of {}; read it with --config\nseed = {}\nout = {}\n", paper, request.plans.front().seed,
              request.options.folder);
   for (const Plan& plan : request.plans) fmt::print("\n{}", plan.config_text());
-}
-
-void print_dry_run(const Request& request) {
-  for (const Plan& plan : request.plans) {
-    const Declaration& d = *plan.experiment;
-    const std::string reason = d.unavailable ? d.unavailable(plan.params) : "";
-    if (!reason.empty()) {
-      fmt::print("{}: not run: {}\n", d.name, reason);
-      continue;
-    }
-    const auto points = shard_points(plan, request.options.shard.index, request.options.shard.count);
-    fmt::print("{}: {} of {} points, {} numbers a point -> {}\n", d.name, points.size(), plan.point_count(),
-               plan.values_per_point(), result_path(d, request.options));
-    for (const PlannedAxis& axis : plan.axes)
-      fmt::print("  {} ({}): {}\n", axis.name, axis.values.size(), print_list(axis.values));
-  }
 }
 
 int run_all(const Request& request) {
@@ -266,7 +253,7 @@ int run_paper(const std::string& program, const std::string& paper, const std::v
   const Request request = read_request(line, program, arguments, known, setting_options);
   if (line.given("print-config")) return print_config(request, paper), 0;
   if (line.given("describe")) return fmt::print("{}", describe_json(request.plans, request.options.folder)), 0;
-  if (line.given("dry-run")) return print_dry_run(request), 0;
+  if (line.given("dry-run")) return fmt::print("{}", dry_run(request.plans, request.options, request.output)), 0;
   return run_all(request);
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "experiments/core/plan.hpp"
+#include "experiments/core/runner.hpp"
 
 namespace lowbit {
 
@@ -16,8 +17,8 @@ std::vector<std::string> paper_slugs();
 std::vector<const Experiment*> experiments_of(const std::string& paper);
 
 /// Settings and run options in an INI file: keys `seed`, `threads`, `out` before the first section, then a section per
-/// figure with its axes and parameters. Error 66 if it cannot be read, 65 if malformed, 2 for an unknown section or
-/// key.
+/// figure with its axes and parameters; '#' begins a comment at the start of a line alone. Error 66 if it cannot be
+/// read, 65 if malformed, 2 for an unknown section or key.
 struct Config {
   std::vector<std::pair<std::string, std::string>> run;
   std::vector<std::pair<std::string, Setting>> settings;  ///< figure, setting
@@ -27,7 +28,12 @@ Config read_config(const std::string& path, const std::vector<const Experiment*>
 /// JSON description of an experiment, with the coordinates of its plan: for scripts that plan sweeps.
 std::string describe_json(const std::vector<Plan>& plans, const std::string& folder);
 
-/// CPUs that this process may use: SLURM_CPUS_PER_TASK if set, else the affinity mask.
+/// What --dry-run says as text, JSON (an array of {experiment, points, of, numbers_per_point, file, axes: {name:
+/// values}}, with the reason where a figure cannot be run) or CSV: the points of this shard, of all, and where they
+/// would go.
+std::string dry_run(const std::vector<Plan>& plans, const RunOptions& options, const std::string& form);
+
+/// CPUs that this process may use: SLURM_CPUS_PER_TASK if set and not empty, else the affinity mask.
 int default_threads();
 
 }  // namespace lowbit

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <new>
 #include <system_error>
@@ -329,8 +330,13 @@ int guarded_main(std::string_view program, int (*body)(const std::vector<std::st
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     complain(program, "error: out of memory");
-  } catch (const std::system_error& e) {  // fmt::print on a full disk or a closed pipe
-    return output_failed(program, e.code().value());
+  } catch (const std::filesystem::filesystem_error& e) {
+    complain(program, fmt::format("error: '{}': {}", e.path1().string(), e.code().message()));
+    return static_cast<int>(ExitCode::io);
+  } catch (const std::system_error& e) {
+    // fmt::print on a full disk or a closed pipe; or the system has no more of something, such as threads
+    if (std::ferror(stdout) || std::ferror(stderr)) return output_failed(program, e.code().value());
+    complain(program, fmt::format("error: {}", e.what()));
   } catch (const std::exception& e) {
     complain(program, fmt::format("internal error: {}", e.what()));
   }

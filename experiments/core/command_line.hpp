@@ -75,7 +75,8 @@ double parse_real(std::string_view text, std::string_view place, double min = -s
 std::string suggestion(std::string_view word, const std::vector<std::string>& accepted);
 
 /// Runs `body` and maps what it throws to an exit code: the one line of an Error on stderr and its code, 70 for a bug
-/// or for lack of memory. Flushes stdout; an output that cannot be written is 74.
+/// or for lack of memory or threads, 74 for a file or folder that the system refuses. Flushes stdout; an output that
+/// cannot be written is 74.
 int guarded_main(std::string_view program, int (*body)(const std::vector<std::string>&),
                  const std::vector<std::string>& arguments);
 

@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <set>
+#include <string_view>
 
 #include "experiments/core/cli.hpp"
 #include "experiments/core/command_line.hpp"
@@ -15,9 +15,13 @@
 namespace lowbit {
 namespace {
 
-namespace po = boost::program_options;
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r");
+  return begin == text.npos ? "" : text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
+}
 
-/// Keys as "key" or "section.key" with their values, in the order of the file.
+/// Keys as "key" or "section.key" with their values, in the order of the file. A '#' begins a comment at the start of a
+/// line alone: names of files may hold one.
 std::vector<std::pair<std::string, std::string>> read_ini(const std::string& path) {
   struct stat status {};
   std::ifstream file(path);
@@ -26,14 +30,24 @@ std::vector<std::pair<std::string, std::string>> read_ini(const std::string& pat
   if (!S_ISREG(status.st_mode)) throw_error(ExitCode::bad_data, "--config: '{}' is no regular file", path);
   std::vector<std::pair<std::string, std::string>> pairs;
   std::set<std::string> seen;
-  try {
-    for (const auto& option : po::parse_config_file(file, po::options_description(), true).options) {
-      if (!seen.insert(option.string_key).second)
-        throw_error(ExitCode::bad_data, "--config: '{}' gives key '{}' twice", path, option.string_key);
-      pairs.emplace_back(option.string_key, option.value.empty() ? "" : option.value.front());
+  std::string section;
+  std::size_t number = 0;
+  for (std::string whole; std::getline(file, whole);) {
+    ++number;
+    const std::string_view line = trimmed(whole);
+    if (line.empty() || line.front() == '#') continue;
+    if (line.front() == '[' && line.back() == ']') {
+      section = std::string(trimmed(line.substr(1, line.size() - 2))) + ".";
+      continue;
     }
-  } catch (const po::error& e) {
-    throw_error(ExitCode::bad_data, "--config: '{}' is malformed: {}", path, e.what());
+    const std::size_t equal = line.find('=');
+    if (equal == line.npos || equal == 0)
+      throw_error(ExitCode::bad_data,
+                  "--config: '{}' is malformed: line {} is neither 'key = value' nor '[section]' nor a comment (#)",
+                  path, number);
+    const std::string key = section + std::string(trimmed(line.substr(0, equal)));
+    if (!seen.insert(key).second) throw_error(ExitCode::bad_data, "--config: '{}' gives key '{}' twice", path, key);
+    pairs.emplace_back(key, trimmed(line.substr(equal + 1)));
   }
   if (file.bad()) throw_error(ExitCode::io, "--config: '{}' cannot be read", path);
   return pairs;
@@ -72,8 +86,8 @@ Config read_config(const std::string& path, const std::vector<const Experiment*>
 }
 
 int default_threads() {
-  if (const char* slurm = std::getenv("SLURM_CPUS_PER_TASK"))
-    return static_cast<int>(parse_integer(slurm, "SLURM_CPUS_PER_TASK", 1, 1024));
+  const char* slurm = std::getenv("SLURM_CPUS_PER_TASK");
+  if (slurm != nullptr && *slurm != '\0') return static_cast<int>(parse_integer(slurm, "SLURM_CPUS_PER_TASK", 1, 1024));
   cpu_set_t mask;
   CPU_ZERO(&mask);
   if (::sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;

@@ -1,8 +1,10 @@
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "experiments/core/cli.hpp"
+#include "experiments/core/plain_text.hpp"
 #include "experiments/core/runner.hpp"
 
 namespace lowbit {
@@ -92,7 +94,63 @@ std::string describe_json(const std::vector<Plan>& plans, const std::string& fol
   json["schema"] = 1;
   json["experiments"] = Json::array();
   for (const Plan& plan : plans) json["experiments"].push_back(experiment_json(plan, folder));
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
+}
+
+namespace {
+
+/// What a run of this plan would do; `reason`: why it would not.
+struct DryRun {
+  std::string reason, file;
+  std::size_t points = 0, of = 0;
+};
+
+DryRun dry_run_of(const Plan& plan, const RunOptions& options) {
+  const Declaration& d = *plan.experiment;
+  DryRun dry{d.unavailable ? d.unavailable(plan.params) : "", result_path(d, options), 0, 0};
+  if (!dry.reason.empty()) return dry;
+  dry.points = shard_points(plan, options.shard.index, options.shard.count).size();
+  dry.of = plan.point_count();
+  return dry;
+}
+
+Json dry_run_json(const Plan& plan, const DryRun& dry) {
+  Json json{{"experiment", plan.experiment->name},          {"points", dry.points}, {"of", dry.of},
+            {"numbers_per_point", plan.values_per_point()}, {"file", dry.file},     {"axes", Json::object()}};
+  for (const PlannedAxis& axis : plan.axes) json["axes"][axis.name] = axis_json(axis)["values"];
+  if (!dry.reason.empty()) json["reason"] = dry.reason;
+  return json;
+}
+
+std::string dry_run_text(const Plan& plan, const DryRun& dry) {
+  if (!dry.reason.empty()) return fmt::format("{}: not run: {}\n", plan.experiment->name, dry.reason);
+  std::string text = fmt::format("{}: {} of {} points, {} numbers a point -> {}\n", plan.experiment->name, dry.points,
+                                 dry.of, plan.values_per_point(), dry.file);
+  for (const PlannedAxis& axis : plan.axes)
+    text += fmt::format("  {} ({}): {}\n", axis.name, axis.values.size(), print_list(axis.values));
+  return text;
+}
+
+std::string dry_run_csv(const Plan& plan, const DryRun& dry) {
+  std::string axes;
+  for (const PlannedAxis& axis : plan.axes)
+    axes += fmt::format("{}{}={}", axes.empty() ? "" : " ", axis.name, print_list(axis.values));
+  return fmt::format("{},{},{},{},{},{},{}\n", csv_field(plan.experiment->name), dry.points, dry.of,
+                     plan.values_per_point(), csv_field(dry.file), csv_field(axes), csv_field(dry.reason));
+}
+
+}  // namespace
+
+std::string dry_run(const std::vector<Plan>& plans, const RunOptions& options, const std::string& form) {
+  Json all = Json::array();
+  std::string text, csv = "experiment,points,of,numbers_per_point,file,axes,reason\n";
+  for (const Plan& plan : plans) {
+    const DryRun dry = dry_run_of(plan, options);
+    all.push_back(dry_run_json(plan, dry));
+    text += dry_run_text(plan, dry);
+    csv += dry_run_csv(plan, dry);
+  }
+  return form == "json" ? json_text(all, 2) + "\n" : form == "csv" ? csv : text;
 }
 
 }  // namespace lowbit

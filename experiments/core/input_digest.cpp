@@ -39,16 +39,24 @@ std::uint64_t hash_file(const std::string& path, std::uint64_t& bytes) {
   return hash;
 }
 
+/// Regular files of a folder, links followed, sorted.
+std::vector<fs::path> files_under(const fs::path& folder) try {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+} catch (const fs::filesystem_error& e) {  // links in a circle, a folder that may not be read
+  throw_error(ExitCode::no_input, "folder '{}' cannot be read: {}", folder.string(), e.code().message());
+}
+
 std::string digest(const fs::path& path) {
   std::uint64_t bytes = 0;
   if (fs::is_regular_file(path)) {
     const std::uint64_t hash = hash_file(path.string(), bytes);
     return fmt::format("{} bytes, fnv1a64 {:016x}", bytes, hash);
   }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path, fs::directory_options::follow_directory_symlink))
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+  const std::vector<fs::path> files = files_under(path);
   std::string list;
   for (const fs::path& file : files)
     list += fmt::format("{} {:016x}\n", file.lexically_relative(path).string(), hash_file(file.string(), bytes));

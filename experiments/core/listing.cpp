@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "experiments/core/plain_text.hpp"
 #include "experiments/core/progress.hpp"
-#include "experiments/core/report_print.hpp"
 
 namespace lowbit {
 
@@ -24,7 +24,7 @@ std::string listing(const std::vector<const Experiment*>& experiments, const std
     csv += fmt::format("{},{},{},{},{}\n", csv_field(d.name), csv_field(d.identifier), csv_field(d.figure),
                        csv_field(d.title), exact_number(d.cost));
   }
-  return form == "json" ? all.dump(2) + "\n" : form == "csv" ? csv : text;
+  return form == "json" ? json_text(all, 2) + "\n" : form == "csv" ? csv : text;
 }
 
 }  // namespace lowbit

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ import pytest
 BIN = pathlib.Path(os.environ["LOWBIT_BIN_DIR"])
 EXAMPLE = BIN / "tests" / "example"
 LOWBIT = BIN / "tests" / "lowbit_example"
+RCP = BIN / "rcp"
 
 
 def call(program, *arguments, cwd, env=None, **more):
@@ -74,6 +76,7 @@ BAD = [
     (["--config", "leaked.ini"], 2, "no axis or parameter 'seed'"),
     (["--config", "twice.ini"], 65, "twice"),
     (["--config", "value.ini"], 2, "'two'"),
+    (["--print-config", "--output", "json"], 2, "--print-config"),
 ]
 
 
@@ -178,12 +181,36 @@ def test_config_is_printed_and_read_back(tmp_path):
     assert files(tmp_path) == ["run.ini"]
 
 
+def test_a_name_with_a_number_sign_survives_the_configuration(tmp_path):
+    """A '#' is a comment at the start of a line alone: files may be called so."""
+    (tmp_path / "t#2.jsonl").write_text("")
+    words = ["recorded", "--traces-file", "t#2.jsonl", "-o", "out #1"]
+    printed = call(RCP, *words, "--print-config", cwd=tmp_path).stdout
+    assert "traces_file = t#2.jsonl\n" in printed and "out = out #1\n" in printed
+    (tmp_path / "run.ini").write_text("  # a comment\n" + printed.replace("[recorded]", "\t[ recorded ] ").replace("\n", "\r\n"))
+    assert call(RCP, "recorded", "--config", "run.ini", "--print-config", cwd=tmp_path).stdout == printed
+    refused = call(RCP, "recorded", "--traces-file", "t ", "--print-config", cwd=tmp_path)
+    assert refused.returncode == 2 and "blank" in refused.stderr
+
+
 def test_describe_and_dry_run_write_nothing(tmp_path):
     described = json.loads(call(EXAMPLE, "--bits", "2-8+2", "--describe", cwd=tmp_path).stdout)["experiments"][0]
     assert [a["values"] for a in described["axes"]] == [[2, 4, 6, 8], ["uniform"]]
     assert described["points"] == 4 and described["params"][0]["default"] == 4096
     assert described == json.loads(call(LOWBIT, "describe", "example/rounding", "--bits", "2-8+2", cwd=tmp_path).stdout)["experiments"][0]
     assert "2 of 4 points" in call(EXAMPLE, "--bits", "2-8+2", "--shard", "1/2", "--dry-run", cwd=tmp_path).stdout
+    assert files(tmp_path) == []
+
+
+def test_a_dry_run_in_every_form(tmp_path):
+    words = ["--bits", "2-8+2", "--shard", "1/2", "--dry-run", "--output"]
+    text, form, table = (call(EXAMPLE, *words, form, cwd=tmp_path).stdout for form in ("text", "json", "csv"))
+    (dry,), (row,) = json.loads(form), csv.DictReader(table.splitlines())
+    assert (dry["experiment"], dry["points"], dry["of"]) == ("example/rounding", 2, 4)
+    assert dry["axes"] == {"bits": [2, 4, 6, 8], "shape": ["uniform"]}
+    assert f"{dry['numbers_per_point']} numbers a point -> {dry['file']}" in text
+    assert {key: str(dry[key]) for key in ("experiment", "points", "of", "numbers_per_point", "file")}.items() <= row.items()
+    assert row["axes"] == "bits=2,4,6,8 shape=uniform" and row["reason"] == ""
     assert files(tmp_path) == []
 
 
@@ -261,10 +288,30 @@ def test_full_disk_and_closed_stdout(tmp_path):
     assert run.returncode == 74
 
 
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
+    """Not told as a standard output that cannot be written."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/loop").symlink_to(".")
+    done = call(RCP, "recorded", "--traces-file", "d", cwd=tmp_path)
+    assert done.returncode == 66 and "'d'" in done.stderr and "standard output" not in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_threads_that_cannot_be_started_are_no_fault_of_the_output(tmp_path):
+    become = "setpriv --reuid 65534 --clear-groups " if os.geteuid() == 0 else ""  # the limit does not bind root
+    if become and (not shutil.which("setpriv") or subprocess.run(f"{become}{EXAMPLE} --list", shell=True, capture_output=True).returncode):
+        pytest.skip("as root this needs setpriv and a build that others may read")
+    tmp_path.chmod(0o777)
+    run = subprocess.run(["bash", "-c", f"ulimit -u 1; exec {become}{EXAMPLE} --threads 2 -o {tmp_path}"], cwd="/", capture_output=True,
+                         text=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    assert (run.returncode, run.stderr) == (70, "example: error: Resource temporarily unavailable\n")
+
+
 def test_threads_come_from_slurm(tmp_path):
     assert call(EXAMPLE, "--quick", cwd=tmp_path, env={"SLURM_CPUS_PER_TASK": "3"}).returncode == 0
     inspected = json.loads(call(LOWBIT, "inspect", "results/runs/example/rounding.h5", "--output", "json", cwd=tmp_path).stdout)
     assert inspected["groups"]["provenance"]["groups"]["run"]["attributes"]["threads"] == 3
+    assert call(EXAMPLE, "--quick", "--force", cwd=tmp_path, env={"SLURM_CPUS_PER_TASK": ""}).returncode == 0  # not set
     bad = call(EXAMPLE, "--quick", "--force", cwd=tmp_path, env={"SLURM_CPUS_PER_TASK": "many"})
     assert bad.returncode == 2 and "SLURM_CPUS_PER_TASK" in bad.stderr
 
