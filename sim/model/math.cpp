@@ -42,10 +42,6 @@ inline float exp_one(float x) {
   return x != x ? x : (x < -87.0f ? 0.0f : y);
 }
 
-inline float max_of(float a, float b) {
-  return b > a || b != b ? b : a;
-}
-
 }  // namespace
 
 LOWBIT_CLONES void exp_values(const float* x, float* y, std::size_t n) {

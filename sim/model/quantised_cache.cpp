@@ -5,6 +5,7 @@
 #include "formats/error.hpp"
 #include "sim/model/hooks.hpp"
 #include "sim/model/model.hpp"
+#include "sim/model/site_rules.hpp"
 
 namespace lowbit::model {
 namespace {
@@ -49,14 +50,14 @@ void QuantisedCache::store(int layer, std::int64_t first_position, Rows k, Rows 
 }
 
 std::size_t QuantisedCache::bytes() const {
-  const auto bits = [](const std::optional<SiteFormat>& f) { return f ? f->format.bits_per_value() : 32.0; };
-  double total = 0;
+  double bits = 0;
   for (std::size_t layer = 0; layer < formats_->size(); ++layer) {
     const CacheFormats& formats = (*formats_)[layer];
-    total += static_cast<double>(layer_rows(static_cast<int>(layer)) * kv_heads_ * head_dim_) *
-             (bits(formats.k) + bits(formats.v)) / 8;
+    for (const auto* format : {&formats.k, &formats.v})
+      bits +=
+          stored_bits(*format ? &**format : nullptr, layer_rows(static_cast<int>(layer)) * kv_heads_, head_dim_, false);
   }
-  return static_cast<std::size_t>(total);
+  return static_cast<std::size_t>(bits / 8);
 }
 
 }  // namespace

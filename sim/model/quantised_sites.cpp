@@ -113,6 +113,7 @@ void Attachment::warn_ragged(const SiteFormat& format, std::size_t width, const 
 }
 
 void Attachment::plan_linears() {
+  const bool rotates = parse_transform(options_.transform)->block() > 0;
   for (std::size_t i = 0; i < model_.parameters().size(); ++i) {
     const Parameter& parameter = model_.parameters()[i];
     if (parameter.linear < 0) continue;
@@ -125,10 +126,14 @@ void Attachment::plan_linears() {
     if (x != nullptr) warn_ragged(*x, parameter.columns, name + ".input");
     linears_.push_back({i, name, transform});
   }
+  if (rotates && linears_.empty())
+    throw_error(ExitCode::usage, "--transform {}: no linear layer has a format of its weight or input",
+                options_.transform);
 }
 
 void Attachment::plan_cache() {
   const Config& c = model_.config();
+  const bool rotates = parse_transform(options_.kv_transform)->block() > 0;
   bool any = false;
   for (std::size_t layer = 0; layer < c.layers; ++layer) {
     const std::string name = fmt::format("model.layers.{}.self_attn.", layer);
@@ -148,6 +153,8 @@ void Attachment::plan_cache() {
     }
     cache_.push_back(formats);
   }
+  if (rotates && !any)
+    throw_error(ExitCode::usage, "--kv-transform {}: neither keys nor values have a format", options_.kv_transform);
   if (!any) cache_.clear();
 }
 
@@ -186,20 +193,6 @@ void Attachment::attach_others() {
     if (point == "weight" || point == "input" || point == "k" || point == "v") continue;
     hooks_.replace(site, std::make_shared<QuantiseMap>(format, identity, stream_of(site), maxima_));
   }
-}
-
-double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool second_level) {
-  const double n = static_cast<double>(rows * columns);
-  if (format == nullptr) return 32 * n;
-  const Format& f = format->format;
-  double bits = f.element->bits * n;
-  if (f.group == GroupKind::size) {
-    const double shared = (f.bits_per_value() - f.element->bits) * static_cast<double>(f.group_size);
-    bits += shared * static_cast<double>(rows * ((columns + f.group_size - 1) / f.group_size));
-  } else {
-    bits = f.bits_per_value() * n;
-  }
-  return bits + (second_level && f.second_level != SecondLevel::none ? 32 : 0);
 }
 
 void Attachment::count_bits() {

@@ -22,8 +22,10 @@ struct SiteFormat {
 /// Largest finite |x| (after the transform) that each quantised tensor has shown, by the name of its site.
 using Maxima = std::map<std::string, float>;
 
-/// Reads a file that write_maxima (or a user) wrote: a JSON object of site names and numbers. Error: not such a file.
+/// Reads a file of to_json's text, as eval --save-maxima (or a user) writes it: a JSON object of site names and
+/// numbers. Error (bad_data): not such a file, a number that is negative or no finite float32.
 Maxima read_maxima(const std::string& path);
+/// One line a site, in the order of their names.
 std::string to_json(const Maxima& maxima);
 
 /// Fake quantisation of `rows` along the channels after `transform`, in place, as one tensor: value i of row t has flat
@@ -41,6 +43,7 @@ struct SiteOptions {
   std::vector<int> skip_layers;          ///< layers that --weights, --activations and --kv leave alone
   std::vector<std::string> sites;        ///< "PATTERN.SITE=FORMAT": globs on module names, later rules win
 
+  /// Whether any site may get a format.
   bool any() const { return !weights.empty() || !activations.empty() || !kv.empty() || !sites.empty(); }
 };
 
@@ -62,7 +65,8 @@ struct SiteSummary {
 /// cache stores). FORMAT is a name, with :ts=static:FILE at its end for calibrated maxima, or none.
 ///
 /// `maxima`, where given, receives what each site shows during the passes. Error before any weight is touched: unknown
-/// formats, rules that match nothing, transforms that do not divide, dynamic second-level scales in a cache.
+/// formats and transforms, rules that match nothing, transforms that do not divide or have no format to go with,
+/// dynamic second-level scales in a cache.
 SiteSummary attach(Hooks& hooks, const SiteOptions& options, Threads& threads, Maxima* maxima = nullptr);
 
 }  // namespace lowbit::model

@@ -93,9 +93,9 @@ Maxima read_maxima(const std::string& path) {
   if (!json.is_object()) throw_error(ExitCode::bad_data, "'{}': expected a JSON object of site names and maxima", path);
   Maxima maxima;
   for (const auto& [name, value] : json.items()) {
-    if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
-      throw_error(ExitCode::bad_data, "'{}': maximum of {} is {}, expected a number of at least 0", path, name,
-                  value.dump());
+    if (!value.is_number() || !std::isfinite(value.get<float>()) || value.get<double>() < 0)
+      throw_error(ExitCode::bad_data, "'{}': maximum of {} is {}, expected a float32 number of at least 0", path, name,
+                  value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     maxima[name] = value.get<float>();
   }
   return maxima;
@@ -137,6 +137,20 @@ std::vector<std::string> linear_names(const Model& model, bool include_lm_head) 
     if (parameter.linear >= 0 && (include_lm_head || parameter.linear != kLinears))
       names.push_back(parameter.name.substr(0, parameter.name.size() - 7));
   return names;
+}
+
+double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool second_level) {
+  const double n = static_cast<double>(rows * columns);
+  if (format == nullptr) return 32 * n;
+  const Format& f = format->format;
+  double bits = f.element->bits * n;
+  if (f.group == GroupKind::size) {
+    const double shared = (f.bits_per_value() - f.element->bits) * static_cast<double>(f.group_size);
+    bits += shared * static_cast<double>(rows * ((columns + f.group_size - 1) / f.group_size));
+  } else {
+    bits = f.bits_per_value() * n;
+  }
+  return bits + (second_level && f.second_level != SecondLevel::none ? 32 : 0);
 }
 
 SiteFormats resolve_rules(const Model& model, const SiteOptions& options) {

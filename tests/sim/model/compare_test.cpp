@@ -108,13 +108,19 @@ TEST_CASE("token files are checked before anything is computed", "[model]") {
   CHECK_THROWS_WITH(windows(tokens, 65, 0, 64), contains("expected 2 to 64"));
 }
 
-TEST_CASE("SmolLM2-135M has the perplexity that torch gives it", "[model][real-model]") {
+// Catch2 before 3.3 cannot skip, so that the name says what is checked where the model is missing: nothing.
+TEST_CASE("SmolLM2-135M has the perplexity that torch gives it (checks nothing without scripts/get-model smollm2-135m)",
+          "[model][real-model]") {
   std::string folder;
   try {
     folder = find_model("smollm2-135m");
   } catch (const Error& error) {
+#ifdef SKIP
+    SKIP(error.what());
+#else
     WARN("not run: " << error.what());
     return;
+#endif
   }
   const Model model = Model::load(folder, test_threads());
   const auto tokens = read_tokens(std::string(LOWBIT_SOURCE_DIR) + "/tests/vectors/model/persuasion_tokens.npy",

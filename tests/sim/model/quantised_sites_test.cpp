@@ -156,6 +156,18 @@ TEST_CASE_METHOD(Fixture, "static maxima are those that a first pass has shown",
   std::filesystem::remove(path);
 }
 
+TEST_CASE("maxima that no float32 holds are refused", "[model]") {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / fmt::format("lowbit-maxima-{}.json", getpid())).string();
+  for (const char* text : {"{\"a\": 1e300}", "{\"a\": 3.5e38}", "{\"a\": -1}", "{\"a\": null}", "{\"a\": \"1\"}", "[1]"}) {
+    std::ofstream(path) << text;
+    CHECK_THROWS_AS(read_maxima(path), Error);
+  }
+  std::ofstream(path) << "{\"a\": 3.4028234e38, \"b\": 0}";
+  CHECK(read_maxima(path) == Maxima{{"a", 3.4028234e38f}, {"b", 0.0f}});
+  std::filesystem::remove(path);
+}
+
 TEST_CASE_METHOD(Fixture, "bits and ragged groups are stated", "[model]") {
   Hooks hooks(model);
   SiteOptions options = with("mxfp4", "e2m1:g48:s=e8m0");
@@ -165,6 +177,15 @@ TEST_CASE_METHOD(Fixture, "bits and ragged groups are stated", "[model]") {
   CHECK(summary.bits_weight == Approx(4 + 8 * ((64 + 64 + 64 + 160) * 2 + 64 * 3) / values));
   CHECK(summary.bits_activation == Approx(4 + 8.0 * 2 * 7 / (6 * 64 + 80)));
   CHECK(summary.bits_kv == 32);
+  SiteOptions ragged;
+  ragged.kv = "e2m1:g12:s=e8m0";  // heads of 16: a group of 12 and one of 4, each with its scale
+  Hooks cached(model);
+  CHECK(attach(cached, ragged, test_threads()).bits_kv == 4 + 8.0 * 2 / 16);
+  const auto cache = cached.make_cache();
+  const std::vector<TokenSpan> one = {{spans[0].tokens, cache.get()}};
+  forward(cached, one, test_threads());
+  const std::size_t values_kept = 2 * model.config().layers * spans[0].tokens.size() * model.config().kv_heads * 16;
+  CHECK(cache->bytes() == values_kept * 5 / 8);
   REQUIRE(summary.warnings.size() == 3);  // 80 in groups of 32; 64 and 80 in groups of 48
   bool named = false;
   for (const std::string& warning : summary.warnings)
@@ -195,6 +216,10 @@ TEST_CASE_METHOD(Fixture, "wrong rules are refused before any weight is touched"
   CHECK_THAT(error(kv("nvfp4")), contains("ts=none or ts=static"));
   CHECK_THAT(error(kv("int8:tensor")), contains("groups over several tokens"));
   CHECK_THAT(error(kv("mxfp4", "had:32")), contains("16"));
+  CHECK_THAT(error(kv("", "had:16")), contains("--kv-transform had:16") && contains("neither keys nor values"));
+  CHECK_THAT(error(kv("", "nonsense")), contains("nonsense"));
+  CHECK_THAT(error(with("", "", "had:16")), contains("--transform had:16") && contains("no linear layer"));
+  CHECK_THAT(error(with("", "", "nonsense")), contains("nonsense"));
   CHECK_THAT(error(with("nvfp4:ts=static", "")), contains("needs a file"));
   CHECK_THAT(error(with("nvfp4:ts=static:/nonexistent.json", "")), contains("/nonexistent.json"));
   SiteOptions skipped = with("mxfp4", "");
