@@ -8,6 +8,7 @@
 
 #include "experiments/tools/analysis_crest.hpp"
 #include "experiments/tools/clipping.hpp"
+#include "experiments/tools/codes_file.hpp"
 #include "experiments/tools/tensor_pieces.hpp"
 #include "experiments/tools/tensor_reader.hpp"
 #include "formats/like/like.hpp"
@@ -37,10 +38,6 @@ std::vector<PairRow> make_pairs(const std::vector<Format>& formats, const std::v
       pairs.push_back({rows[i].format, rows[f].format, winner, delta});
     }
   return pairs;
-}
-
-bool has_codes(const Format& format) {
-  return format.like.empty() || like::implementation(format.like).encode != nullptr;
 }
 
 /// One format on one transform: what adds up over the pieces of the tensor.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "experiments/core/plain_text.hpp"
 #include "results/store/hdf5_file.hpp"
 
 namespace lowbit {
@@ -155,12 +156,24 @@ void add_formats(store::Group& root, const std::vector<TensorAnalysis>& results,
   add("zeroed_fraction", "1", [](const FormatRow& r) { return r.zeroed_fraction; });
 }
 
+void add_pairs(store::Group& root, const std::vector<TensorAnalysis>& results) {
+  std::vector<std::string> pairs;
+  for (const PairRow& row : results[0].transforms[0].pairs)
+    pairs.push_back(fmt::format("{} vs {}", row.integer, row.floating));
+  if (pairs.empty()) return;
+  root.add_coordinate("pair", pairs, "1", "integer and floating format of one width, group and scale");
+  root.arrays.push_back(
+      array_of(results, "delta_db", "dB", {"pair"}, {pairs.size()}, [](const auto& a, std::vector<double>& out) {
+        for (const PairRow& row : a.pairs) out.push_back(row.delta_db);
+      }));
+}
+
 }  // namespace
 
 void print_analysis(const std::vector<TensorAnalysis>& results, OutputForm form) {
   const auto rows = crest_records(results), formats = format_records(results), pairs = pair_records(results);
   if (form == OutputForm::json) {
-    fmt::print("{}\n", Record{{"rows", rows}, {"formats", formats}, {"pairs", pairs}}.dump(1));
+    fmt::print("{}\n", json_text({{"rows", rows}, {"formats", formats}, {"pairs", pairs}}, 1));
   } else if (form == OutputForm::csv) {
     fmt::print("{}", csv_table(flattened(rows)));
   } else {
@@ -195,6 +208,7 @@ void write_analysis(const std::string& path, const std::vector<TensorAnalysis>& 
   root.arrays.push_back({"shape", {"tensor"}, {shapes.size()}, shapes, {{"units", std::string("1")}}});
   add_crest(root, results);
   add_formats(root, results, formats.size());
+  add_pairs(root, results);
   store::write_tree(path, root, force ? store::Overwrite::replace : store::Overwrite::refuse);
 }
 

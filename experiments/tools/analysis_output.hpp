@@ -12,7 +12,7 @@ namespace lowbit {
 /// three tables and how often each side of a pair wins.
 void print_analysis(const std::vector<TensorAnalysis>& results, OutputForm form);
 
-/// Root datasets over the coordinates tensor, transform, group, quantile, format: see results/tool_files.md.
+/// Root datasets over the coordinates tensor, transform, group, quantile, format, pair: see results/tool_files.md.
 /// Undefined is NaN.
 void write_analysis(const std::string& path, const std::vector<TensorAnalysis>& results, bool force);
 

@@ -1,6 +1,7 @@
 // lowbit cast: quantises a tensor and writes the values back, and the codes if asked.
 #include <fmt/format.h>
 
+#include <optional>
 #include <span>
 
 #include "experiments/tools/codes_file.hpp"
@@ -52,16 +53,13 @@ Record summary(const CommandLine& line, const StoredTensor& tensor, const Format
   return record;
 }
 
-// Values as they come to their places in the file, complete or not at all.
-ErrorSums write_values(const std::string& path, bool force, const CastJob& job) {
-  store::AtomicFile file(path, force ? store::Overwrite::replace : store::Overwrite::refuse);
+// Values as they come to their places in the file.
+ErrorSums write_values(store::AtomicFile& file, const CastJob& job) {
   const std::string header = npy_header(job.tensor.shape, "<f4");
   file.append(std::as_bytes(std::span(header)));
-  const ErrorSums sums = stream_cast(job, [&](std::size_t first, std::span<const float> values) {
+  return stream_cast(job, [&](std::size_t first, std::span<const float> values) {
     file.write_at(header.size() + first * sizeof(float), std::as_bytes(values));
   });
-  file.commit();
-  return sums;
 }
 
 int run(const Words& words) {
@@ -79,18 +77,19 @@ int run(const Words& words) {
   const std::string name = line.given("name") ? line.text("name") : tensor.name;
   const std::uint64_t stream = stream_of(name);
 
+  // both files are written whole before one of them is put in place
+  const auto overwrite = force ? store::Overwrite::replace : store::Overwrite::refuse;
+  std::optional<store::AtomicFile> codes;
   if (line.given("codes")) {  // all codes at once: the file's writer takes whole arrays
     const TensorInput input = read_tensor(line.text("input"), line.text("axis"));
-    write_codes(line.text("codes"),
-                {quantise_codes(format, *transform, input, stream), input.shape, name, transform->name(), keep}, force);
+    codes.emplace(line.text("codes"), overwrite);
+    codes->append(encode_codes(line.text("codes"), {quantise_codes(format, *transform, input, stream), input.shape,
+                                                    name, transform->name(), keep}));
   }
-  ErrorSums sums;
-  try {
-    sums = write_values(line.text("out"), force, {format, *transform, tensor, layout, stream, keep, threads});
-  } catch (const Error&) {
-    if (line.given("codes") && !force) store::remove_file(line.text("codes"));  // both outputs or none
-    throw;
-  }
+  store::AtomicFile values(line.text("out"), overwrite);
+  const ErrorSums sums = write_values(values, {format, *transform, tensor, layout, stream, keep, threads});
+  values.commit();
+  if (codes) codes->commit();
   print_record(summary(line, tensor, format, *transform, sums), form);
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "formats/code_store.hpp"
 #include "formats/codec.hpp"
 #include "formats/error.hpp"
+#include "formats/like/like.hpp"
 #include "formats/scale_rule.hpp"
 #include "results/store/hdf5_file.hpp"
 #include "sim/source/guard.hpp"
@@ -212,10 +213,18 @@ bool is_codes_path(const std::string& path) {
   return ends(".h5") || ends(".hdf5");
 }
 
-void write_codes(const std::string& path, const CodesFile& file, bool force) {
+bool has_codes(const Format& format) {
+  return format.like.empty() || like::implementation(format.like).encode != nullptr;
+}
+
+std::vector<std::byte> encode_codes(const std::string& path, const CodesFile& file) {
   if (file.quantized.layout.size() == 0)
     throw_error(ExitCode::bad_data, "{}: a tensor without values has no codes", in_quotes(path));
-  store::write_tree(path, to_tree(file), force ? store::Overwrite::replace : store::Overwrite::refuse);
+  return store::encode_tree(to_tree(file));
+}
+
+void write_codes(const std::string& path, const CodesFile& file, bool force) {
+  store::write_atomically(path, encode_codes(path, file), force ? store::Overwrite::replace : store::Overwrite::refuse);
 }
 
 CodesFile read_codes(const std::string& path) {

@@ -58,10 +58,6 @@ Other read_other(const std::string& spec, const Transform& transform, bool keep_
   return other;
 }
 
-bool has_codes(const Format& format) {
-  return format.like.empty() || like::implementation(format.like).encode != nullptr;
-}
-
 void check_comparable(const Format& format, const TensorInput& input, const Other& other, const Transform& transform) {
   if (input.shape != other.shape)
     throw_error(ExitCode::bad_data, "{} has shape {}, {} has {}: the same is expected", input.place,

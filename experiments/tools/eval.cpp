@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "experiments/tools/model_options.hpp"
+#include "experiments/tools/npy_output.hpp"
 #include "experiments/tools/output.hpp"
 #include "experiments/tools/threads.hpp"
 #include "experiments/tools/verb.hpp"
@@ -91,8 +92,9 @@ void check_text(const CommandLine& line, const std::vector<std::int32_t>& begins
   if (begins.empty() || line.given("allow-calibration-text")) return;
   const auto *first = windows.front().data(), *end = windows.back().data() + windows.back().size();
   if (std::search(first, end, begins.begin(), begins.end()) != end)
-    throw_error(ExitCode::usage,
-                "the text holds the tokens that the model was calibrated on; --allow-calibration-text evaluates it anyway");
+    throw_error(
+        ExitCode::usage,
+        "the text holds the tokens that the model was calibrated on; --allow-calibration-text evaluates it anyway");
 }
 
 int run(const Words& words) {
@@ -103,6 +105,7 @@ int run(const Words& words) {
   const auto context = static_cast<std::size_t>(line.integer("context", 2, 1 << 30));
   const auto limit = static_cast<std::size_t>(line.integer("windows", 0, 1 << 30));
   const auto overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
+  check_outputs({line.text("save-maxima")}, line.given("force"));
   if (line.given("save-maxima") && !options.any())
     throw_error(ExitCode::usage, "--save-maxima needs formats whose sites are watched");
   Threads threads(static_cast<std::size_t>(thread_count(line)));
@@ -137,11 +140,11 @@ int run(const Words& words) {
   record["seconds"] = seconds;
   if (summary.bits_weight < 32)
     if (const std::string note = grid_note(m); !note.empty()) record["note"] = note;
+  print_record(record, form);  // first: what took so long is not lost with a disk that is full
   if (line.given("save-maxima")) {
     const std::string json = model::to_json(maxima);
     store::write_atomically(line.text("save-maxima"), std::as_bytes(std::span(json)), overwrite);
   }
-  print_record(record, form);
   return 0;
 }
 

@@ -176,6 +176,7 @@ Record details(const std::string& name) {
   record.erase("description");
   record["long_form"] = long_form(f);
   record["element_source"] = f.element->source;
+  if (f.element->name == "tf32") record["hardware"] = "cvt.rna.tf32.f32 (PTX ISA) rounds as tf32:round=rna";
   if (const Preset* preset = find_preset(f.preset)) {
     record["description"] = preset->description;
     record["source"] = preset->source;

@@ -62,7 +62,8 @@ std::string extent_text(const Array& array) {
 
 void print_group(const Group& group, const std::string& path) {
   fmt::print("{}\n", path.empty() ? "/" : path);
-  for (const store::Attribute& a : group.attributes) fmt::print("  @{} = {}\n", a.name, attribute_json(a.value).dump());
+  for (const store::Attribute& a : group.attributes)
+    fmt::print("  @{} = {}\n", a.name, json_text(attribute_json(a.value)));
   for (const Array& array : group.arrays) {
     std::string meaning;
     for (const store::Attribute& a : array.attributes)
@@ -140,7 +141,7 @@ int inspect(const Words& words) {
     if (output == "json") {
       Group one;
       one.arrays.push_back(*array);
-      fmt::print("{}\n", group_json(one)["arrays"].dump(2, ' ', false, Json::error_handler_t::replace));
+      fmt::print("{}\n", json_text(group_json(one)["arrays"], 2));
     } else {
       print_csv(*group, *array);
     }
@@ -148,7 +149,7 @@ int inspect(const Words& words) {
   }
   if (output == "csv") throw_error(ExitCode::usage, "--output csv needs --array NAME");
   if (output == "json") {
-    fmt::print("{}\n", group_json(tree).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(group_json(tree), 2));
     return 0;
   }
   print_group(tree, "");

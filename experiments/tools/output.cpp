@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "experiments/core/plain_text.hpp"
+
 namespace lowbit {
 namespace {
 
@@ -17,16 +19,12 @@ std::string text_of(const Record& value) {
   if (is_missing(value)) return "-";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
-  return value.dump();
+  return json_text(value);
 }
 
 std::string csv_of(const Record& value) {
   if (is_missing(value)) return "";
-  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-  if (text.find_first_of(",\"\n\r") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
+  return csv_field(value.is_string() ? value.get<std::string>() : json_text(value));
 }
 
 std::string csv_line(const std::vector<std::string>& cells) {
@@ -95,7 +93,7 @@ std::string csv_table(const std::vector<Record>& rows) {
 
 void print_record(const Record& record, OutputForm form) {
   if (form == OutputForm::json) {
-    fmt::print("{}\n", record.dump(2));
+    fmt::print("{}\n", json_text(record, 2));
   } else if (form == OutputForm::csv) {
     fmt::print("{}", csv_table({record}));
   } else {

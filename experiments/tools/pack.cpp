@@ -1,4 +1,5 @@
 // lowbit pack: a codes file as a published container.
+#include "experiments/core/plain_text.hpp"
 #include "experiments/tools/codes_file.hpp"
 #include "experiments/tools/container.hpp"
 #include "experiments/tools/npy_output.hpp"
@@ -51,7 +52,7 @@ std::string metadata_of(const Container& c, const CodesFile& file) {
                            {"lowbit_shape", Record(file.shape).dump()},
                            {"lowbit_transform", file.transform},
                            {"lowbit_keep_rotated", file.keep_rotated ? "1" : "0"}};
-  return metadata.dump();
+  return json_text(metadata);
 }
 
 int run(const Words& words) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "experiments/core/output_paths.hpp"
 #include "experiments/tools/model_options.hpp"
 #include "formats/error.hpp"
 #include "sim/early_exit/model_probe.hpp"
@@ -26,15 +27,6 @@ std::set<std::string> probe_names(const std::string& text) {
     begin = end + 1;
   }
   return names;
-}
-
-void check_record(const std::string& path, store::Overwrite overwrite) {
-  std::error_code ignored;
-  if (path.empty()) return;
-  if (std::filesystem::is_directory(path, ignored))
-    throw_error(ExitCode::cannot_create, "'{}' is a folder; the path of a file is expected", path);
-  if (overwrite == store::Overwrite::refuse && std::filesystem::exists(path, ignored))
-    throw_error(ExitCode::cannot_create, "'{}' exists; --force replaces it", path);
 }
 
 void write_record(const ThinkingOptions& options, early_exit::Trace trace) {
@@ -80,7 +72,7 @@ std::optional<ThinkingOptions> thinking_options(const CommandLine& line, const s
   o.record = line.text("record");
   if (!probes.empty() && o.record.empty()) throw_error(ExitCode::usage, "--record-probes needs --record");
   o.overwrite = line.given("force") ? store::Overwrite::replace : store::Overwrite::refuse;
-  check_record(o.record, o.overwrite);
+  check_outputs({o.record}, line.given("force"));
   o.record_trials = probes.count("trial") != 0;
   o.record_answers = probes.count("forced") != 0;
   o.wants_trials =

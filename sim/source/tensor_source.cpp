@@ -93,6 +93,8 @@ StoredTensor open_tensor(const std::string& spec) {
     if (tensor.name == name) return tensor;
     names.push_back(tensor.name);
   }
+  for (StoredTensor& tensor : tensors)  // HDF5 calls the dataset w of the group grp /grp/w
+    if ("/" + tensor.name == name) return tensor;
   const auto meant = did_you_mean(name, names);
   throw_error(ExitCode::no_input, "{}: holds no tensor {}{} (names: {})", in_quotes(path), in_quotes(name),
               meant ? "; did you mean " + in_quotes(*meant) + "?" : "", names_for_message(tensors));

@@ -13,7 +13,8 @@ namespace lowbit {
 /// for malformed files and for a name that occurs in two files.
 std::vector<StoredTensor> open_tensors(const std::string& path);
 
-/// The one tensor that `spec` names: a path, or PATH:NAME. A path alone must hold exactly one tensor.
+/// The one tensor that `spec` names: a path, or PATH:NAME; NAME may begin with the '/' of HDF5. A path alone must hold
+/// exactly one tensor.
 /// Errors as open_tensors; an unknown name is answered with the nearest ones.
 StoredTensor open_tensor(const std::string& spec);
 

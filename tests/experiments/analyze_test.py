@@ -133,6 +133,18 @@ def test_hdf5_opens_with_xarray(folder):
             assert data.qsnr_db.attrs["units"] == "dB"
 
 
+def test_hdf5_holds_the_pairs(folder):
+    result = ok_json("analyze", "w.npy", "--transform", "id,had:4", "-o", "pairs.h5", cwd=folder)
+    with xarray.open_dataset(folder / "pairs.h5") as data:
+        for pair in result["pairs"]:
+            where = dict(tensor=pair["tensor"], transform=pair["transform"], pair=f"{pair['int']} vs {pair['fp']}")
+            assert float(data["delta_db"].sel(where)) == pair["delta_db"]
+        assert data["delta_db"].size == len(result["pairs"]) > 0 and data["delta_db"].attrs["units"] == "dB"
+    ok("analyze", "w.npy", "--formats", "mxfp4", "-o", "alone.h5", cwd=folder)
+    with xarray.open_dataset(folder / "alone.h5") as data:
+        assert "pair" not in data.coords and "delta_db" not in data
+
+
 def test_text_and_csv(folder):
     text = ok("analyze", "w.npy", cwd=folder)
     assert "int_wins_percent" in text and "crest_factor_median" in text

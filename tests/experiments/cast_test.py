@@ -1,9 +1,12 @@
 """`lowbit cast` and `lowbit decode` against computations in NumPy that share nothing with the program."""
+import os
+import subprocess
+
 import h5py
 import numpy as np
 import pytest
 
-from lowbit_cli import ok, ok_json, run
+from lowbit_cli import BIN, ok, ok_json, run
 
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 E4M3 = np.array([m / 8 * 2.0**-6 for m in range(8)] + [(1 + m / 8) * 2.0 ** (e - 7) for e in range(1, 16) for m in range(8)][:-1])
@@ -235,3 +238,28 @@ def test_summary(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 32), np.float32))
     record = ok_json("cast", "--format", "mxfp4", "--input", "x.npy", "-o", "y.npy", cwd=tmp_path)
     assert record["qsnr_db"] is None and record["mse"] == 0 and record["format"] == "mxfp4"
+
+
+def test_both_outputs_or_none_are_replaced(tmp_path):
+    np.save(tmp_path / "x.npy", sample((4, 64)))
+    ok("cast", "--format", "mxfp4", "--input", "x.npy", "-o", "y.npy", "--codes", "c.h5", cwd=tmp_path)
+    old = (tmp_path / "c.h5").read_bytes()
+    (tmp_path / "file").write_text("")
+    done = run("cast", "--format", "nvfp4", "--input", "x.npy", "-o", "file/y.npy", "--codes", "c.h5", "--force", cwd=tmp_path)
+    assert done.returncode == 73, done.stderr
+    np.save(tmp_path / "long.npy", sample((4, 4096)))
+    limited = subprocess.run(["bash", "-c", f"ulimit -f 48; trap '' XFSZ; exec '{BIN}' cast --format nvfp4 --input long.npy -o new.npy --codes c.h5 --force"],
+                             cwd=tmp_path, capture_output=True, text=True)
+    assert limited.returncode == 74, limited.stderr
+    assert (tmp_path / "c.h5").read_bytes() == old
+    assert sorted(os.listdir(tmp_path)) == ["c.h5", "file", "long.npy", "x.npy", "y.npy"]
+
+
+def test_a_dataset_may_be_named_from_the_root(tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["grp/w"] = np.float32([1, 2, 3, 4])
+        file["v"] = np.float32([5, 6])
+    for name, values in {"grp/w": [1, 2, 3, 4], "/grp/w": [1, 2, 3, 4], "/v": [5, 6]}.items():
+        ok("cast", "--format", "fp32", "--input", f"t.h5:{name}", "-o", "y.npy", "--force", cwd=tmp_path)
+        assert np.load(tmp_path / "y.npy").tolist() == values
+    assert "holds no tensor" in run("cast", "--format", "fp32", "--input", "t.h5://v", "-o", "z.npy", cwd=tmp_path).stderr

@@ -40,6 +40,11 @@ def test_the_equations_are_those_of_the_format(name, scale, encode):
     assert "rule_equation" not in ok_json("formats", "nvfp4:like=int_vs_fp")  # its pipeline is its own
 
 
+def test_tf32_names_the_instruction_that_rounds_so():
+    assert "cvt.rna.tf32.f32" in (record := ok_json("formats", "tf32"))["hardware"] and "tf32:round=rna" in record["hardware"]
+    assert "hardware" not in ok_json("formats", "bf16")
+
+
 def test_named_implementations_are_listed_with_their_source():
     rows = {row["name"]: row for row in ok_json("formats")["implementations"]}
     assert {"microxcaling", "torchao", "ggml", "int_vs_fp", "compressed_tensors", "bitsandbytes"} <= set(rows)

@@ -27,6 +27,14 @@ def refused(code, text, *words):
     assert result.stderr.count("\n") == 1 and result.stdout == ""
 
 
+def values_file(folder):
+    """A .npy file whose name is no UTF-8."""
+    path = os.fsencode(folder) + b"/x\xff.npy"
+    with open(path, "wb") as file:
+        np.save(file, np.ones(4, np.float32))
+    return path
+
+
 @pytest.fixture
 def tokens(tmp_path):
     path = tmp_path / "tokens.npy"
@@ -78,7 +86,28 @@ def test_static_maxima_replace_dynamic_ones(tokens, tmp_path):
     assert len(json.loads(file.read_text())) == 14
     static, _ = evaluate(tokens, "--activations", f"nvfp4:ts=static:{file}", "--windows", 1)
     assert static["kl_full"] == dynamic["kl_full"]
-    refused(73, "exists", "eval", "--model", MODEL, "--tokens", tokens, "--context", 32, "--activations", "nvfp4", "--save-maxima", file)
+    # before any work: the tokens are not even looked for
+    refused(73, "exists", "eval", "--model", MODEL, "--tokens", "none.npy", "--activations", "nvfp4", "--save-maxima", file)
+
+
+def test_an_evaluation_is_printed_though_its_maxima_cannot_be_kept(tokens, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = lowbit("eval", "--model", MODEL, "--tokens", tokens, "--context", 32, "--activations", "nvfp4", "--windows", 1,
+                  "--save-maxima", tmp_path / "file/m.json", "--output", "json")
+    assert done.returncode == 73 and json.loads(done.stdout)["perplexity"] > 1
+
+
+def test_bytes_that_are_no_text_do_not_lose_the_output(tmp_path, tokens):
+    """A file name, and text that ends inside a character: the tokens of this vocabulary are single bytes."""
+    name = os.fsencode(tmp_path) + b"/\xff.npy"
+    os.link(tokens, name)
+    model = tmp_path / os.fsdecode(b"m\xfe")
+    model.symlink_to(MODEL)
+    for form in ("json", "csv", "text"):
+        out = subprocess.run([LOWBIT, "eval", "--model", model, "--tokens", name, "--context", "32", "--windows", "1", "--output", form], capture_output=True)
+        assert out.returncode == 0, out.stderr
+    cast = subprocess.run([LOWBIT, "cast", "--format", "fp32", "--input", values_file(tmp_path), "-o", tmp_path / "y.npy", "--output", "json"], capture_output=True)
+    assert cast.returncode == 0 and json.loads(cast.stdout)["input"].endswith("\ufffd.npy"), cast.stderr
 
 
 def test_site_rules(tokens):
@@ -90,6 +119,9 @@ def test_site_rules(tokens):
     (["--weights", "mxfp5"], 2, "mxfp5"),
     (["--weights", "mxfp4", "--transform", "had:48"], 2, "had:48"),
     (["--weights", "mxfp4", "--transform", "had:32"], 2, "does not divide the 80 values"),
+    (["--transform", "nonsense"], 2, "nonsense"),
+    (["--transform", "had:16"], 2, "no linear layer has a format"),
+    (["--kv-transform", "had:16"], 2, "neither keys nor values have a format"),
     (["--kv", "nvfp4"], 2, "ts=none or ts=static"),
     (["--site", "*.up_proj.input"], 2, "expected PATTERN.SITE=FORMAT"),
     (["--site", "nothing.input=mxfp4"], 2, "matches no module"),
