@@ -2,6 +2,7 @@
 import difflib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ class Experiment:
     paper: str  # identifier: "arXiv:2510.25602"
     figure: str  # "Fig. 3"
     file: Path  # result file
-    cost: float  # seconds on 2 cores, default settings
+    cost: float  # seconds on 2 cores; of --full an estimate
 
     @property
     def slug(self):
@@ -56,14 +57,18 @@ def _mode_option(mode):
 
 
 def experiments(folder, mode):
-    """All experiments, in the order of papers and figures."""
+    """All experiments, in the order of papers and figures. The programs state costs of their default settings; for --full
+    they are multiplied by how many more points there are."""
     listed = _json([binary("lowbit"), "list", "--output", "json"])
     found = []
     for paper in sorted({entry["experiment"].split("/")[0] for entry in listed}):
-        command = [binary(paper), "--describe", "-o", str(folder), *_mode_option(mode)]
-        for d in _json(command)["experiments"]:
+        command = [binary(paper), "--describe", "-o", str(folder)]
+        described = _json([*command, *_mode_option(mode)])["experiments"]
+        usual = {d["experiment"]: d["points"] for d in _json(command)["experiments"]} if mode == "full" else {}
+        for d in described:
+            factor = d["points"] / usual[d["experiment"]] if usual.get(d["experiment"]) else 1
             found.append(Experiment(d["experiment"], d["title"], d["paper"], d["figure"], Path(d["file"]),
-                                    float(d["cost_seconds"])))
+                                    factor * float(d["cost_seconds"])))
     return found
 
 
@@ -105,10 +110,19 @@ def announce(selected, left_out, mode):
     if mode == "default":
         line += f"; about {minutes} min on 2 cores"
     elif mode == "full":
-        line += f"; several times the {minutes} min of the default settings; each program shows its ETA"
+        line += (f"; estimated at {minutes} min on 2 cores, from the costs of the default settings and the number of "
+                 "points; each program shows its ETA")
     print(line, file=sys.stderr)
     for name, reason in left_out.items():
         print(f"{name}: {reason}", file=sys.stderr)
+
+
+def _failures(chosen, output, reason):
+    """{name: reason} of the figures that a program did not come to an end with. It runs them in order and prints a line
+    "<paper>/<figure>: ..." for each that it has finished; files that are there may be older."""
+    finished = {line.split(":")[0] for line in output.splitlines()}
+    missing = [e.name for e in chosen if e.name not in finished] or [chosen[-1].name]
+    return {name: reason if name == missing[0] else f"not reached: {reason} at {missing[0]}" for name in missing}
 
 
 def run(selected, folder, mode, threads, force):
@@ -121,14 +135,12 @@ def run(selected, folder, mode, threads, force):
         if threads:
             command += ["--threads", str(threads)]
         start = time.monotonic()
-        code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-        if code in (75, 130, 143) or code < 0:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace")
+        code = done.returncode
+        if code in (75, 130, 143, -signal.SIGINT, -signal.SIGTERM):
             raise KeyboardInterrupt
-        for e in chosen:
-            if code != 0 and not e.file.is_file():
-                failed[e.name] = f"{slug} ended with exit code {code}"
-        if code != 0 and not any(e.name in failed for e in chosen):
-            failed[chosen[-1].name] = f"{slug} ended with exit code {code}"
+        if code != 0:
+            failed |= _failures(chosen, done.stdout, f"{slug} ended with exit code {code}")
         print(f"{slug}: {'failed' if code else 'done'} in {time.monotonic() - start:.0f} s", file=sys.stderr)
     return failed
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lowbit_report import programs
+
 ROOT = Path(os.environ["LOWBIT_SOURCE_DIR"])
 KEYS = {"paper", "figure", "quantity", "ours", "interval", "exact", "reference", "reference_source", "band", "verdict", "note"}
 
@@ -121,3 +123,30 @@ def test_known_misses_and_surprises_are_told_apart():
     assert rows.unexpected([other], "quick") == []
     back = dict(row, verdict="within", ours=0.5)
     assert rows.unexpected([back], "default") == [back]
+
+
+def figures_of(folder, paper, *names):
+    return [programs.Experiment(f"{paper}/{name}", name, "", "", folder / f"{name}.h5", 1.0) for name in names]
+
+
+def test_a_program_that_fails_leaves_no_stale_numbers(tmp_path, monkeypatch):
+    """Older results of every figure are there; the program ends after the first of three."""
+    (tmp_path / "paper").write_text("#!/bin/sh\necho 'paper/a: a.h5 (3 points)'\necho '  quantity: paper/c'\nexit 65\n")
+    (tmp_path / "paper").chmod(0o755)
+    monkeypatch.setenv("LOWBIT_BIN_DIR", str(tmp_path))
+    chosen = figures_of(tmp_path, "paper", "a", "b", "c")
+    for e in chosen:
+        e.file.write_text("old")
+    failed = programs.run(chosen, tmp_path, "default", None, True)
+    assert failed == {"paper/b": "paper ended with exit code 65", "paper/c": "not reached: paper ended with exit code 65 at paper/b"}
+
+
+def test_the_cost_of_everything_is_an_estimate_from_the_points(tmp_path):
+    usual, full = ({e.name: e.cost for e in programs.experiments(tmp_path, mode)} for mode in ("default", "full"))
+    assert set(usual) == set(full) and all(full[name] >= 0.9 * cost for name, cost in usual.items())
+    assert full["int_vs_fp/fig3"] == usual["int_vs_fp/fig3"] and sum(full.values()) > sum(usual.values())
+
+
+def test_the_estimate_is_announced(tmp_path, capsys):
+    programs.announce(figures_of(tmp_path, "paper", "a", "b"), {}, "full")
+    assert "estimated at 1 min on 2 cores" in capsys.readouterr().err
