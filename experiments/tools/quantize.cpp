@@ -123,7 +123,8 @@ void write_layer_codes(const CommandLine& line, const std::string& name, const w
 }
 
 int run_layer(const CommandLine& line, OutputForm form, Threads& threads) {
-  for (const char* option : {"calibration", "skip-layers", "fuse-scales"})
+  for (const char* option :
+       {"calibration", "calibration-tokens", "context", "skip-layers", "fuse-scales", "static-scales"})
     if (line.given(option)) throw_error(ExitCode::usage, "--{} belongs to --model", option);
   std::vector<std::string> outputs{line.text("out")};
   if (line.given("codes")) outputs.push_back(line.text("codes"));
