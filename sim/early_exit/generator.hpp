@@ -23,6 +23,7 @@ struct Profile {
   double false_dip;          ///< p_fd: probability per sentence of a false dip before the completion point
 };
 
+/// All profiles, the one that the generator was fitted to first.
 std::span<const Profile> profiles();
 /// Error for an unknown name: lists the known ones.
 const Profile& profile(std::string_view name);

@@ -1,9 +1,9 @@
 #include "experiments/papers/int_vs_fp/measured_case.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include "experiments/papers/int_vs_fp/crossover.hpp"
 #include "experiments/papers/int_vs_fp/imposed_crest.hpp"
@@ -80,7 +80,7 @@ const std::vector<MeasuredCase>& measured_cases() {
 const MeasuredCase& measured_case(std::string_view name) {
   const auto& cases = measured_cases();
   const auto found = std::find_if(cases.begin(), cases.end(), [&](const auto& c) { return c.name == name; });
-  assert(found != cases.end());
+  if (found == cases.end()) throw std::logic_error("no case '" + std::string(name) + "'");
   return *found;
 }
 

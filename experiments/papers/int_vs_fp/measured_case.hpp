@@ -26,7 +26,9 @@ struct MeasuredCase {
   std::string_view variant;  ///< theory and A: which constants; B: source; C: family
   std::size_t group = 0;     ///< B: values per block where it is not the pair's own
 };
+/// All cases, in the order of the figure.
 const std::vector<MeasuredCase>& measured_cases();
+/// The case of that name; std::logic_error if there is none.
 const MeasuredCase& measured_case(std::string_view name);
 /// Whether the case says something about the pair: A knows no E4M3 scales, wide blocks are run for the 8-bit pair
 /// alone.
@@ -47,11 +49,15 @@ struct MeasuredCurves {
 
 /// Sizes that the experiment's parameters choose.
 struct MeasuredSizes {
-  std::size_t blocks, tensors, rows, columns;
+  std::size_t blocks, tensors, rows, columns;  ///< B: blocks drawn; C: tensors a member of the family, and their shape
 };
+/// By the theorems: exact, crest factors on a grid.
 MeasuredCurves theory_curves(const MeasuredCase& measured, const Pair& pair);
+/// Method A: exact integrals, crest factors on a grid.
 MeasuredCurves imposed_crest_curves(const MeasuredCase& measured, const Pair& pair);
+/// Method B: drawn blocks in bins of crest factors, with intervals of a bootstrap over blocks.
 MeasuredCurves block_curves(const MeasuredCase& measured, const Pair& pair, const MeasuredSizes& sizes, const Rng& rng);
+/// Method C: drawn tensors, one point a member of the family, with intervals over tensors.
 MeasuredCurves tensor_curves(const MeasuredCase& measured, const Pair& pair, const MeasuredSizes& sizes,
                              const Rng& rng);
 

@@ -17,6 +17,7 @@ struct TensorShape {
   Layout layout() const { return Layout::matrix(rows, columns); }
 };
 
+/// rows x columns values of `source` in C order, then, drawn behind them, one exp(spread z) for each row.
 std::vector<float> draw_tensor(const Source& source, const TensorShape& shape, Rng& rng);
 
 /// QSNR in dB of `format` over the whole of x (one ratio of sums).
