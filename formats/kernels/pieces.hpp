@@ -69,9 +69,10 @@ inline bool aligned(const void* p) {
 bool plan_for(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context,
               BlockPlan& plan, std::optional<float>& tensor_scale);
 
-/// Groups of a piece.
+/// Groups of a piece: hundreds of short ones in whole hundreds of strips, or as many long ones as there is room for.
 inline std::size_t piece_groups(const GroupRows& g) {
-  return std::max<std::size_t>(1, kPieceValues / g.group / 256 * 256);
+  const std::size_t fit = kPieceValues / g.group;
+  return fit >= 256 ? fit / 256 * 256 : std::max<std::size_t>(1, fit);
 }
 
 }  // namespace lowbit::kernels

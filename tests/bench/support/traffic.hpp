@@ -23,7 +23,7 @@ struct Traffic {
   std::size_t ahead = 0;        ///< prefetch distance in values; 0: none
   bool prefetch_write = false;  ///< prefetch for writing
   bool stream = false;          ///< stores past the caches
-  bool libc = false;            ///< memcpy, memset
+  bool libc = false;            ///< memcpy
   std::string name() const;
 };
 
