@@ -78,6 +78,8 @@ class Driver {
                            std::size_t last);
   void solve(const InputGroup& group, Statistics statistics, std::size_t number);
   void put_to_work(const InputGroup& group, Solution solution);
+  /// Raises the static maxima of the inputs that wait to what they show behind quantised weights, then attaches them.
+  void settle_inputs(int layer);
 
   Hooks& hooks_;
   Hooks base_;  ///< the model as it was given
@@ -87,7 +89,9 @@ class Driver {
   std::vector<model::TokenSpan> texts_;
   std::size_t tokens_ = 0;
   Residual working_, original_;
-  std::vector<Matrix> references_;  ///< per group of the block
+  Residual quantised_;                ///< before the block, where working_ is not of the quantised flow
+  std::vector<std::size_t> waiting_;  ///< inputs of the report with static maxima, not attached yet
+  std::vector<Matrix> references_;    ///< per group of the block
   std::vector<std::pair<std::size_t, Solution>> solutions_;
   std::map<std::string, std::vector<double>> gradients_;
   ModelReport report_;
@@ -189,10 +193,33 @@ void Driver::put_to_work(const InputGroup& group, Solution solution) {
         hooks_.parameter(layer + (attention ? ".input_layernorm.weight" : ".post_attention_layernorm.weight"));
     for (std::size_t c = 0; c < gain.columns; ++c) gain.data[c] *= solution.fold[c];
   }
-  GroupInput input{names_of(group), {}};
-  attach_input(hooks_, input.linears, solution.input);
-  input.map = std::move(solution.input);
-  report_.inputs.push_back(std::move(input));
+  if (solution.input.fixed_maximum)
+    waiting_.push_back(report_.inputs.size());
+  else
+    attach_input(hooks_, names_of(group), solution.input);
+  report_.inputs.push_back({names_of(group), std::move(solution.input)});
+}
+
+// The statistics are of a block whose weights are not quantised yet. Behind quantised weights the few largest
+// activations may be larger, and clipping one of them in an early block keeps those of later blocks from forming.
+// Each group is seen behind the final inputs of those before it, as in the evaluation.
+void Driver::settle_inputs(int layer) {
+  for (const std::size_t i : waiting_) {
+    GroupInput& input = report_.inputs[i];
+    InputMap plain = input.map;
+    plain.format.reset();
+    float& largest = *input.map.fixed_maximum;
+    Hooks pass(hooks_);
+    pass.observe(input.linears.front() + ".input", [&largest, &plain](const model::Tensor& tensor, ConstRows x) {
+      Matrix y(x.rows, x.columns);
+      model::copy_rows(x, y);
+      plain.apply(y, 0, tensor.threads);
+      largest = std::max(largest, finite_amax(y.data(), y.rows() * y.columns()));
+    });
+    run_block(pass, layer, needs_.flow == Flow::original ? quantised_ : working_, texts_, threads_);
+    attach_input(hooks_, input.linears, input.map);
+  }
+  waiting_.clear();
 }
 
 void Driver::run_layer(int layer) {
@@ -201,6 +228,7 @@ void Driver::run_layer(int layer) {
   const auto work = [&] {
     for (auto& [number, solution] : solutions_) put_to_work(groups[number], std::move(solution));
     solutions_.clear();
+    settle_inputs(layer);
   };
   const bool skip = skipped(layer);
   if (!needs_.any()) {
@@ -212,7 +240,9 @@ void Driver::run_layer(int layer) {
     Hooks pass(base_);
     working_ = skip ? run_block(pass, layer, working_, texts_, threads_)
                     : statistics_pass(pass, layer, groups, 0, groups.size());
-    return work();
+    work();
+    if (job_.target.static_scales) quantised_ = run_block(hooks_, layer, quantised_, texts_, threads_);
+    return;
   }
   for (std::size_t g = 0; !skip && g < groups.size(); ++g) {
     const bool together = needs_.flow == Flow::prefix;

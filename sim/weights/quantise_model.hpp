@@ -49,7 +49,8 @@ struct ModelReport {
 /// Replaces the weights of all linear layers but lm_head in `hooks` and attaches their input maps. `hooks` may hold a
 /// rotated model; its weights are what is quantised. One input group's statistics are in memory at a time: under
 /// Flow::prefix and original, groups are solved as the pass reaches them; under sequential each has a pass of its own.
-/// All calibration texts run as one batch. Error: transforms that do not divide (with the linear's name), a method that
+/// All calibration texts run as one batch. Static second-level scales cover the inputs before and after the weights of
+/// their block are quantised. Error: transforms that do not divide (with the linear's name), a method that
 /// needs statistics without calibration, fewer calibration tokens than one group of the format has values, and those of
 /// the method.
 ModelReport quantise_model(model::Hooks& hooks, const ModelJob& job, Threads& threads);

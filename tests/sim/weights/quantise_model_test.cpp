@@ -2,6 +2,7 @@
 #include "sim/weights/quantise_model.hpp"
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "sim/model/quantised_sites.hpp"
@@ -263,6 +264,51 @@ TEST_CASE("quantise_model: mistakes are refused before any weight changes", "[we
   for (const char* name :
        {"rtn:grid=mse", "gptq:grid=absmax:order=act:damp=0.05:block=64", "smoothquant:alpha=0.25:grid=mse2"})
     CHECK(parse_method(parse_method(name)->name())->name() == parse_method(name)->name());
+}
+
+TEST_CASE("quantise_model: static scales cover what the quantised model shows on its calibration", "[weights]") {
+  const auto text = tokens();
+  for (const char* name : {"rtn", "gptq", "smoothquant"})
+    for (const char* transform : {"id", "had:8"}) {
+      INFO(name << " " << transform);
+      const auto method = parse_method(name);
+      ModelJob job = job_of(*method, "nvfp4:g8", true, text);
+      job.target.transform = transform;
+      job.target.static_scales = true;
+      model::Hooks hooks(tiny());
+      const ModelReport report = quantise_model(hooks, job, test_threads());
+      // the model as it is evaluated: quantised weights, static maxima; observers see x before its map
+      const auto maxima = [&] {
+        std::map<std::string, float> seen;
+        model::Hooks again(tiny());
+        for (const GroupInput& input : report.inputs) {
+          InputMap plain = input.map;
+          plain.format.reset();
+          again.observe(input.linears.front() + ".input",
+                        [&seen, plain, input](const model::Tensor& t, model::ConstRows x) {
+                          Matrix y(x.rows, x.columns);
+                          model::copy_rows(x, y);
+                          plain.apply(y, 0, t.threads);
+                          float& most = seen[input.linears.front()];
+                          most = std::max(most, finite_amax(y.data(), y.rows() * y.columns()));
+                        });
+          attach_input(again, input.linears, input.map);
+        }
+        for (std::size_t i = 0; i < tiny().parameters().size(); ++i) {
+          const model::Parameter& p = tiny().parameters()[i];
+          if (!tiny().has_parameter(i) || (i == tiny().lm_head() && tiny().config().tied_embeddings)) continue;
+          const model::Rows rows = again.parameter(p.name);
+          std::copy_n(hooks.data(i), p.rows * p.columns, rows.data);
+        }
+        logits(again, text);
+        return seen;
+      }();
+      REQUIRE(maxima.size() == report.inputs.size());
+      for (const GroupInput& input : report.inputs) {
+        INFO(input.linears.front());
+        CHECK(maxima.at(input.linears.front()) <= *input.map.fixed_maximum);
+      }
+    }
 }
 
 TEST_CASE("quantise_model: fused groups share the second-level scale", "[weights]") {
