@@ -20,7 +20,11 @@ namespace HWY_NAMESPACE {
 template <bool kStream, class Quantizer>
 void run_strips(const Quantizer q, const BlockPlan& plan, const float* x, float* y, std::size_t blocks,
                 std::uint64_t index) {
-  const std::size_t strip = strip_blocks(plan.group), values = strip * plan.group;
+  // what fits the second cache has no memory to keep busy: longer strips cost less
+  constexpr std::size_t kCachedValues = std::size_t{1} << 16;
+  std::size_t strip = strip_blocks(plan.group);
+  if (blocks * plan.group <= kCachedValues && strip * plan.group <= kStripValues) strip *= 2;
+  const std::size_t values = strip * plan.group;
   for (; blocks > strip; blocks -= strip, x += values, y += values, index += values)
     quantize_strip<kStream>(q, plan, x, y, strip, index, values + kStripAhead);
   quantize_strip<kStream>(q, plan, x, y, blocks, index);
