@@ -59,23 +59,26 @@ class CacheFactory : public model::CacheFactory {
   bool seal_first_;
 };
 
-/// Attention straight over the streams of a Cache, query by query and without float32 copies of the whole cache; tells
-/// the policy the attention mass where it asks. For caches that seal first or decode one token a pass.
+/// Attention straight over the streams of a Cache, query by query and without float32 copies of the whole cache, with
+/// the terms that the policy adds; tells it the attention mass where it asks. For caches that seal first or decode one
+/// token a pass.
 class PackedAttention : public model::AttentionOp {
  public:
   model::AttentionStats apply(const model::AttentionCall& call) override;
 };
 
-/// One pass over a whole text in the views decode and prefill_fp, on a Cache with a WindowPolicy that seals first:
-/// query n sees slots up to Window::end(n) sealed and the rest as they are. float32 matrix products.
+/// One pass over a whole text, on a Cache with a WindowPolicy that seals first. decode and prefill_fp: query n sees
+/// slots up to Window::end(n) sealed and the rest as they are; all: what is sealed at the end of the text. float32
+/// matrix products. The terms of a CorrectedPolicy are added, each query seeing the sealed slots up to its own.
 class ViewAttention : public model::AttentionOp {
  public:
   /// `prompt`: queries before this position see nothing sealed.
-  explicit ViewAttention(std::int64_t prompt = 0) : prompt_(prompt) {}
+  explicit ViewAttention(std::int64_t prompt = 0, View view = View::decode) : prompt_(prompt), view_(view) {}
   model::AttentionStats apply(const model::AttentionCall& call) override;
 
  private:
   std::int64_t prompt_;
+  View view_;
 };
 
 }  // namespace lowbit::kv

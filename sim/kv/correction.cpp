@@ -100,9 +100,12 @@ void Correction::add_state(const double* error, const double* value, std::size_t
   }
 }
 
-std::vector<double> Correction::query_features(std::size_t head, const float* q) const {
-  const std::vector<double> x(q, q + d_);
-  auto u = features_of(x.data(), 1, d_, query_map(head), features_ / 2);
+std::vector<double> Correction::key_features(const std::vector<double>& errors) const {
+  return features_of(errors.data(), errors.size() / d_, d_, key_map(), features_ / 2);
+}
+
+std::vector<double> Correction::query_features(std::size_t head, const std::vector<double>& q) const {
+  auto u = features_of(q.data(), q.size() / d_, d_, query_map(head), features_ / 2);
   const double factor = gain(head);
   for (double& v : u) v *= factor;
   return u;
@@ -232,7 +235,8 @@ double Correction::loss(const CorrectionData& data, std::vector<double>* gradien
 
 CorrectionTerms::CorrectionTerms(const Correction& correction, ConstRows queries, const std::vector<double>& state)
     : features_(correction.features()), d_(queries.columns), state_(state) {
-  for (std::size_t h = 0; h < queries.rows; ++h) u_.push_back(correction.query_features(h, queries.row(h)));
+  for (std::size_t h = 0; h < queries.rows; ++h)
+    u_.push_back(correction.query_features(h, {queries.row(h), queries.row(h) + d_}));
 }
 
 void CorrectionTerms::add(std::size_t query, float, float* numerator, double& denominator) const {

@@ -52,8 +52,10 @@ class Correction {
 
   /// Adds the state of sealed rows to `state`: S (D x d) and then P (D).
   void add_state(const double* error, const double* value, std::size_t rows, std::vector<double>& state) const;
-  /// phi_q(q) of a query head, gain included.
-  std::vector<double> query_features(std::size_t head, const float* q) const;
+  /// phi_k of rows of d values: rows x D.
+  std::vector<double> key_features(const std::vector<double>& errors) const;
+  /// phi_q of rows of d values, gain of the query head included: rows x D.
+  std::vector<double> query_features(std::size_t head, const std::vector<double>& q) const;
 
  private:
   struct Pass;

@@ -33,6 +33,10 @@ void settle_side(const Side& side, std::string_view name, Storage& storage) {
 
 void Policy::attended(int, ConstRows, const std::vector<std::vector<float>>&, Storage&) {}
 
+std::unique_ptr<Terms> Policy::terms(int, std::size_t, ConstRows, Storage&) const {
+  return nullptr;
+}
+
 std::size_t Window::end(std::size_t n, std::size_t granule) const {
   if (n <= sinks) return sinks;
   const std::size_t after = n - sinks;

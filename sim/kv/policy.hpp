@@ -30,6 +30,8 @@ class Policy {
   virtual void attended(int layer, ConstRows q, const std::vector<std::vector<float>>& mass, Storage& storage);
   /// How attention reads a head.
   virtual HeadReader reader(int layer, std::size_t head, const Storage& storage) const = 0;
+  /// What the method adds to the sums of queries (query heads of a group x head_dim); nullptr: nothing.
+  virtual std::unique_ptr<Terms> terms(int layer, std::size_t head, ConstRows q, Storage& storage) const;
 };
 
 /// Which slots are sealed once n are stored: slots sinks .. end(n) - 1.

@@ -1,142 +1,190 @@
-// Attention of a pass over the streams of a cache: straight from the blocks, or one pass in the view of decoding.
+// One pass over a whole text in the views of a cache: which query sees which slots sealed.
 #include <cblas.h>
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "sim/kv/cache.hpp"
+#include "sim/kv/corrected.hpp"
 #include "sim/model/math.hpp"
 
 namespace lowbit::kv {
 namespace {
 
-Cache& cache_of(const model::AttentionCall& call) {
-  auto* cache = dynamic_cast<Cache*>(call.sequence.cache);
-  if (cache == nullptr) throw std::logic_error("kv: this attention reads a kv::Cache");
-  return *cache;
+int size(std::size_t n) {
+  return static_cast<int>(n);
+}
+
+// c = beta c + a b^T, or a b.
+void multiply_transposed(ConstRows a, ConstRows b, Rows c) {
+  if (b.rows > 0)
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(a.rows), size(b.rows), size(a.columns), 1, a.data,
+                size(a.stride), b.data, size(b.stride), 0, c.data, size(c.stride));
+}
+void add_product(ConstRows a, ConstRows b, Rows c) {
+  if (b.rows > 0)
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(a.rows), size(b.columns), size(b.rows), 1, a.data,
+                size(a.stride), b.data, size(b.stride), 1, c.data, size(c.stride));
 }
 
 struct Pass {
   const model::AttentionCall& call;
   const LayerRules& rules;
+  View view;
   std::int64_t prompt;
 
   // Slots sealed for the query of row n of a text that begins with it: [sinks, end).
   std::size_t end(const Side& side, std::size_t n) const {
-    return static_cast<std::int64_t>(n) < prompt ? 0 : std::max(side.end(n), side.window.sinks);
+    if (static_cast<std::int64_t>(n) < prompt) return side.window.sinks;
+    return std::max(side.end(view == View::all ? call.q.rows : n), side.window.sinks);
   }
 };
 
-// Keys that the query of row n sees: sealed ones as the cache gives them, the others as they are.
-struct SeenKeys {
-  Matrix rows;
-  std::size_t end = static_cast<std::size_t>(-1);
-
-  void update(const Pass& pass, ConstRows sealed, ConstRows plain, std::size_t n, std::size_t count) {
-    const std::size_t now = pass.end(pass.rules.k, n);
-    if (now == end && rows.rows() >= count) return;
-    end = now;
-    rows.resize(plain.rows, plain.columns);
-    for (std::size_t t = 0; t < plain.rows; ++t) {
-      const bool is_sealed = t >= pass.rules.k.window.sinks && t < end;
-      std::copy_n((is_sealed ? sealed : plain).row(t), plain.columns, rows.view().row(t));
-    }
-  }
+// Slots 0 .. last - 1 as the queries first .. last - 1 see them: [sinks, all) sealed for all of them, [all, some) for
+// some, the rest open.
+struct Split {
+  std::size_t sinks, all, some;
+  Split(const Pass& pass, const Side& side, std::size_t first, std::size_t last)
+      : sinks(std::min(side.window.sinks, last)),
+        all(std::clamp(pass.end(side, first), sinks, last)),
+        some(std::clamp(pass.end(side, last - 1), sinks, last)) {}
 };
 
-// out(rows first .. last - 1) of one query head; keys are the same for all of them.
-void attend_tile(const Pass& pass, std::size_t head, std::size_t first, std::size_t last, ConstRows keys,
-                 ConstRows sealed_v, ConstRows plain_v) {
-  const model::AttentionShape& shape = pass.call.shape;
-  const int d = static_cast<int>(shape.head_dim), rows = static_cast<int>(last - first), width = static_cast<int>(last);
-  const ConstRows q = pass.call.q.part(head * shape.head_dim, shape.head_dim).slice(first, last - first);
-  const Rows out = pass.call.output.part(head * shape.head_dim, shape.head_dim).slice(first, last - first);
-  Matrix weight(q.rows, last), open(q.rows, last);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, width, d, 1, q.data, static_cast<int>(q.stride), keys.data,
-              static_cast<int>(keys.stride), 0, weight.data(), width);
-  std::vector<double> sum(q.rows);
-  for (std::size_t i = 0; i < q.rows; ++i) {
-    const std::size_t n = first + i, end = pass.end(pass.rules.v, n), sinks = pass.rules.v.window.sinks;
-    float *w = weight.view().row(i), *o = open.view().row(i);
-    sum[i] = model::exp_row(w, shape.scale, n + 1);
-    std::fill(w + n + 1, w + last, 0.0f);
-    for (std::size_t t = 0; t < last; ++t) {  // weights of sealed values stay in w, those of open ones go to o
-      const bool is_sealed = t >= sinks && t < end;
-      o[t] = is_sealed ? 0.0f : w[t];
-      if (!is_sealed) w[t] = 0.0f;
+/// Keys or values of a KV head in both forms.
+struct Forms {
+  ConstRows sealed, plain;
+};
+
+/// A run of queries of one query head.
+struct Tile {
+  const Pass& pass;
+  std::size_t head, first, last;
+  std::size_t rows() const { return last - first; }
+  std::size_t end(const Side& side, std::size_t i) const { return std::min(pass.end(side, first + i), last); }
+};
+
+// q k^T with the form of each key that its query sees.
+void logits(const Tile& tile, const Forms& k, Rows weight) {
+  const Side& side = tile.pass.rules.k;
+  const Split split(tile.pass, side, tile.first, tile.last);
+  const std::size_t d = tile.pass.call.shape.head_dim, mixed = split.some - split.all;
+  const ConstRows q = tile.pass.call.q.part(tile.head * d, d).slice(tile.first, tile.rows());
+  const auto give = [&](ConstRows keys, std::size_t from, std::size_t to) {
+    multiply_transposed(q, keys.slice(from, to - from), weight.part(from, to - from));
+  };
+  give(k.plain, 0, split.sinks);
+  give(k.sealed, split.sinks, split.some);
+  give(k.plain, split.some, tile.last);
+  if (mixed == 0) return;
+  Matrix open(tile.rows(), mixed);
+  multiply_transposed(q, k.plain.slice(split.all, mixed), open);
+  for (std::size_t i = 0; i < tile.rows(); ++i) {
+    const std::size_t end = std::max(tile.end(side, i), split.all);
+    std::copy(open.view().row(i) + (end - split.all), open.view().row(i) + mixed, weight.row(i) + end);
+  }
+}
+
+// out = weights v with the form of each value that its query sees. Moves the weights of open values of the mixed slots.
+void mix(const Tile& tile, Rows weight, const Forms& v, Rows out) {
+  const Side& side = tile.pass.rules.v;
+  const Split split(tile.pass, side, tile.first, tile.last);
+  const std::size_t mixed = split.some - split.all;
+  Matrix open = Matrix::zeros(tile.rows(), mixed);
+  for (std::size_t i = 0; i < tile.rows(); ++i) {
+    const std::size_t end = std::max(tile.end(side, i), split.all);
+    for (std::size_t t = end; t < split.some; ++t) {
+      open.view().row(i)[t - split.all] = weight.row(i)[t];
+      weight.row(i)[t] = 0;
+    }
+    std::fill_n(out.row(i), out.columns, 0.0f);
+  }
+  const auto add = [&](ConstRows values, std::size_t from, std::size_t to) {
+    add_product(weight.part(from, to - from), values.slice(from, to - from), out);
+  };
+  add(v.plain, 0, split.sinks);
+  add(v.sealed, split.sinks, split.some);
+  add(v.plain, split.some, tile.last);
+  add_product(open, v.plain.slice(split.all, mixed), out);
+}
+
+// Adds phi_q(q_n) . phi_k(e_i) to the weights of the sealed slots that query n sees: numerator and denominator terms of
+// the correction, relative to the maximum as the weights are.
+void correct(const Tile& tile, const HeadFeatures& features, Rows weight, std::vector<double>& sum) {
+  const Side& side = tile.pass.rules.k;
+  const Split split(tile.pass, side, tile.first, tile.last);
+  const std::size_t width = split.some - split.sinks, group = features.query.size();
+  Matrix added(tile.rows(), width);
+  multiply_transposed(features.query[tile.head % group].view().slice(tile.first, tile.rows()),
+                      features.key.view().slice(split.sinks, width), added);
+  for (std::size_t i = 0; i < tile.rows(); ++i) {
+    const std::size_t end = std::min(tile.end(side, i), tile.first + i + 1);
+    for (std::size_t t = split.sinks; t < end; ++t) {
+      const float term = added.view().row(i)[t - split.sinks];
+      weight.row(i)[t] += term;
+      sum[i] += term;
     }
   }
-  const int stride = static_cast<int>(out.stride);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, width, 1, weight.data(), width, sealed_v.data,
-              static_cast<int>(sealed_v.stride), 0, out.data, stride);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, width, 1, open.data(), width, plain_v.data,
-              static_cast<int>(plain_v.stride), 1, out.data, stride);
-  for (std::size_t i = 0; i < q.rows; ++i) {
+}
+
+void attend_tile(const Tile& tile, const Forms& k, const Forms& v, const HeadFeatures* features) {
+  const model::AttentionShape& shape = tile.pass.call.shape;
+  const Rows out =
+      tile.pass.call.output.part(tile.head * shape.head_dim, shape.head_dim).slice(tile.first, tile.rows());
+  static thread_local Matrix buffer;
+  buffer.resize(tile.rows(), tile.last);
+  const Rows weight = buffer;
+  logits(tile, k, weight);
+  std::vector<double> sum(tile.rows());
+  for (std::size_t i = 0; i < tile.rows(); ++i) {
+    const std::size_t seen = tile.first + i + 1;
+    sum[i] = model::exp_row(weight.row(i), shape.scale, seen);
+    std::fill(weight.row(i) + seen, weight.row(i) + tile.last, 0.0f);
+  }
+  if (features != nullptr) correct(tile, *features, weight, sum);
+  mix(tile, weight, v, out);
+  for (std::size_t i = 0; i < tile.rows(); ++i) {
     const float factor = static_cast<float>(1 / sum[i]);
     for (std::size_t c = 0; c < shape.head_dim; ++c) out.row(i)[c] *= factor;
   }
 }
 
-model::AttentionStats causal_stats(const model::AttentionCall& call, double pairs) {
-  model::AttentionStats stats;
-  stats.causal_pairs = stats.attended_pairs = pairs;
-  stats.flops = 4 * static_cast<double>(call.shape.head_dim) * pairs;
-  return stats;
-}
-
 }  // namespace
 
 model::AttentionStats ViewAttention::apply(const model::AttentionCall& call) {
-  Cache& cache = cache_of(call);
-  const auto* policy = dynamic_cast<const WindowPolicy*>(&cache.policy());
-  if (policy == nullptr) throw std::logic_error("kv: this view needs a policy of windows");
+  auto* cache = dynamic_cast<Cache*>(call.sequence.cache);
+  const auto* policy = cache == nullptr ? nullptr : dynamic_cast<const WindowPolicy*>(&cache->policy());
+  if (policy == nullptr) throw std::logic_error("kv: this view needs a kv::Cache with a policy of windows");
   if (call.sequence.first_position != 0 || call.shape.window != 0)
     throw std::logic_error("kv: this view needs a pass that begins the text, without a sliding window");
-  const Pass pass{call, policy->rules(call.shape.layer), prompt_};
+  const Pass pass{call, policy->rules(call.shape.layer), view_, prompt_};
   const std::size_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads, rows = call.q.rows;
+  std::vector<Forms> k, v;
   for (std::size_t h = 0; h < call.shape.kv_heads; ++h) {
-    const model::KeyValues sealed = cache.read(call.shape.layer, h);
-    const ConstRows plain_k = call.k.part(h * d, d), plain_v = call.v.part(h * d, d);
-    // runs of queries that see the same sealed keys, in tiles
-    std::vector<std::size_t> begin{0};
-    for (std::size_t n = 1; n < rows; ++n)
-      if (pass.end(pass.rules.k, n) != pass.end(pass.rules.k, n - 1) || n - begin.back() == model::kQueryTile)
-        begin.push_back(n);
-    begin.push_back(rows);
-    SeenKeys keys;
-    for (std::size_t tile = 0; tile + 1 < begin.size(); ++tile) {
-      keys.update(pass, sealed.k, plain_k, begin[tile], rows);
-      call.threads.parallel_for(group, [&](std::size_t g) {
-        attend_tile(pass, h * group + g, begin[tile], begin[tile + 1], keys.rows.view(), sealed.v, plain_v);
-      });
-    }
+    const model::KeyValues sealed = cache->read(call.shape.layer, h);
+    k.push_back({sealed.k, call.k.part(h * d, d)});
+    v.push_back({sealed.v, call.v.part(h * d, d)});
   }
-  return causal_stats(
-      call, static_cast<double>(call.shape.heads) * static_cast<double>(rows) * static_cast<double>(rows + 1) / 2);
-}
-
-model::AttentionStats PackedAttention::apply(const model::AttentionCall& call) {
-  Cache& cache = cache_of(call);
-  const bool wanted = cache.policy().wants_attention();
-  std::vector<std::vector<float>> mass(call.shape.kv_heads);
-  const std::size_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads;
-  std::vector<double> pairs(call.shape.kv_heads);
-  call.threads.parallel_for(call.shape.kv_heads, [&](std::size_t h) {
-    const HeadReader reader = cache.reader(call.shape.layer, h);
-    if (wanted) mass[h].resize(reader.k->slots());
-    Matrix q(group, d), out(group, d);
-    for (std::size_t t = 0; t < call.q.rows; ++t) {
-      for (std::size_t g = 0; g < group; ++g) std::copy_n(call.q.row(t) + (h * group + g) * d, d, q.view().row(g));
-      attend(reader, q, call.positions[t], call.shape.scale, out, nullptr, wanted ? &mass[h] : nullptr);
-      for (std::size_t g = 0; g < group; ++g)
-        std::copy_n(out.view().row(g), d, call.output.row(t) + (h * group + g) * d);
-      pairs[h] += static_cast<double>(group * reader.k->slots());
-    }
+  std::vector<HeadFeatures> features;
+  if (const auto* corrected = dynamic_cast<const CorrectedPolicy*>(policy); corrected != nullptr) {
+    features.resize(call.shape.kv_heads);
+    call.threads.parallel_for(features.size(), [&](std::size_t h) {
+      features[h] = head_features(corrected->corrections().at(call.shape.layer, h), k[h].plain, k[h].sealed,
+                                  call.q.part(h * group * d, group * d));
+    });
+  }
+  const std::size_t tiles = (rows + model::kQueryTile - 1) / model::kQueryTile;
+  call.threads.parallel_for(tiles * call.shape.heads, [&](std::size_t task) {
+    // the last tiles see most keys: begin with them
+    const std::size_t head = task % call.shape.heads, h = head / group;
+    const std::size_t first = (tiles - 1 - task / call.shape.heads) * model::kQueryTile;
+    const Tile tile{pass, head, first, std::min(first + model::kQueryTile, rows)};
+    attend_tile(tile, k[h], v[h], features.empty() ? nullptr : &features[h]);
   });
-  if (wanted) cache.policy().attended(call.shape.layer, call.q, mass, cache.storage(call.shape.layer));
-  double total = 0;
-  for (const double p : pairs) total += p;
-  return causal_stats(call, total);
+  model::AttentionStats stats;
+  stats.causal_pairs = stats.attended_pairs =
+      static_cast<double>(call.shape.heads) * static_cast<double>(rows) * static_cast<double>(rows + 1) / 2;
+  stats.flops = 4 * static_cast<double>(d) * stats.causal_pairs;
+  return stats;
 }
 
 }  // namespace lowbit::kv

@@ -2,12 +2,9 @@
 #include <algorithm>
 
 #include "experiments/core/bootstrap.hpp"
-#include "experiments/papers/kvlinc/errors.hpp"
-#include "experiments/papers/kvlinc/model_text.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
+#include "experiments/papers/kvlinc/training.hpp"
 #include "formats/error.hpp"
-#include "sim/kv/correction.hpp"
-#include "sim/model/math.hpp"
 
 namespace lowbit {
 namespace {
@@ -32,121 +29,10 @@ TextsPtr make_texts(const Point& p, Rng) {
   return texts;
 }
 
-/// Keys and values of a head as a method's cache gives them once all that is due is sealed.
-struct Sealed {
-  Matrix k, v;
-  kv::Side rule;
-  double bits = 0;
-};
-
-Sealed seal(const Head& head, const std::string& method, const kv::MethodOptions& options) {
-  const kv::LayerShape shape{1, head.d};
-  const kv::LayerRules rules = kv::make_method(method, options)->rules(shape, nullptr);
-  kv::Cache cache({shape}, std::make_unique<kv::WindowPolicy>(std::vector{rules}, head.rope.get()), true);
-  const auto positions = head.positions();
-  cache.append({0, positions.data(), head.k, head.k_pre, head.k, head.v});
-  Sealed out;
-  kv::read_head(cache.reader(0, 0), out.k, out.v);
-  out.rule = rules.k;
-  out.bits = 8 * static_cast<double>(cache.bytes()) / static_cast<double>(2 * head.tokens() * head.d);
-  return out;
-}
-
-std::vector<double> doubles(ConstRows rows) {
-  std::vector<double> out;
-  for (std::size_t t = 0; t < rows.rows; ++t) out.insert(out.end(), rows.row(t), rows.row(t) + rows.columns);
-  return out;
-}
-
-// Sums of one query in the decode view: slots below `sealed` from the cache, later ones as they are.
-double mix(const Head& head, const float* q, std::size_t n, std::size_t sealed, const Sealed& cache,
-           std::vector<float>& w, double* sum) {
-  for (std::size_t t = 0; t <= n; ++t) w[t] = kv::lane_dot(q, (t < sealed ? cache.k : head.k).view().row(t), head.d);
-  const double total = model::exp_row(w.data(), head.scale(), n + 1);
-  for (std::size_t t = 0; t <= n; ++t) {
-    const float* v = (t < sealed ? cache.v : head.v).view().row(t);
-    for (std::size_t c = 0; c < head.d; ++c) sum[c] += static_cast<double>(w[t]) * v[c];
-  }
-  return total;
-}
-
-/// Head, with the queries of all its tokens, as the trainer reads it.
-kv::CorrectionData data_of(const Head& head, const Sealed& cache) {
-  kv::CorrectionData data;
-  data.tokens = head.tokens(), data.d = head.d;
-  const std::size_t end = cache.rule.end(head.tokens());
-  data.error = doubles(head.k);
-  const std::vector<double> kept = doubles(cache.k);
-  for (std::size_t i = 0; i < data.error.size(); ++i) data.error[i] = i / head.d < end ? data.error[i] - kept[i] : 0;
-  data.value = doubles(cache.v);
-  for (std::size_t n = 0; n < head.tokens(); ++n) data.sealed.push_back(cache.rule.end(n));
-  std::vector<float> w(head.tokens());
-  for (const Matrix& q : head.q) {
-    kv::CorrectionData::Queries queries;
-    queries.q = doubles(q);
-    queries.numerator.resize(data.error.size());
-    queries.target.resize(data.error.size());
-    for (std::size_t n = 0; n < head.tokens(); ++n) {
-      queries.denominator.push_back(
-          mix(head, q.view().row(n), n, data.sealed[n], cache, w, queries.numerator.data() + n * head.d));
-      double* y = queries.target.data() + n * head.d;
-      const double total = mix(head, q.view().row(n), n, 0, cache, w, y);
-      for (std::size_t c = 0; c < head.d; ++c) y[c] /= total;
-    }
-    data.heads.push_back(std::move(queries));
-  }
-  return data;
-}
-
-/// ||O - O^|| / ||O|| over the queries that see sealed slots, mean over query heads; `y`: outputs, or none for the
-/// plain quantiser.
-double output_error(const kv::CorrectionData& data, const std::vector<std::vector<double>>* y) {
-  double mean = 0;
-  for (std::size_t h = 0; h < data.heads.size(); ++h) {
-    double error = 0, norm = 0;
-    for (std::size_t n = 0; n < data.tokens; ++n)
-      for (std::size_t c = 0; c < data.d && data.sealed[n] > 0; ++c) {
-        const std::size_t i = n * data.d + c;
-        const double out = y != nullptr ? (*y)[h][i] : data.heads[h].numerator[i] / data.heads[h].denominator[n];
-        error += (out - data.heads[h].target[i]) * (out - data.heads[h].target[i]);
-        norm += data.heads[h].target[i] * data.heads[h].target[i];
-      }
-    mean += std::sqrt(error / norm) / static_cast<double>(data.heads.size());
-  }
-  return mean;
-}
-
 struct Trained {
   double plain = 0, corrected = 0, kivi = 0, kivi_bits = 0, bits = 0;
   std::vector<double> validation, parameters;
 };
-
-// One pass over the chunks a step each, `epochs` times; the rate falls to a tenth when the validation loss has not
-// fallen for `patience` epochs. The parameters of the lowest validation loss are kept.
-void train(kv::Correction& correction, const std::vector<kv::CorrectionData>& chunks, const kv::CorrectionData& check,
-           std::size_t epochs, double rate, Trained& out) {
-  constexpr int kPatience = 10;
-  kv::AdamW adam(correction.parameters().size(), rate);
-  std::vector<double> best = correction.parameters();
-  double lowest = correction.loss(check, nullptr);
-  out.validation.push_back(lowest);
-  int waited = 0;
-  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
-    for (const auto& chunk : chunks) {
-      std::vector<double> gradient(correction.parameters().size());
-      correction.loss(chunk, &gradient);
-      adam.step(correction.parameters(), gradient);
-    }
-    const double loss = correction.loss(check, nullptr);
-    out.validation.push_back(loss);
-    if (loss < lowest) {
-      lowest = loss, best = correction.parameters(), waited = 0;
-    } else if (++waited > kPatience) {
-      adam.rate *= 0.1, waited = 0;
-    }
-  }
-  correction.parameters() = best;
-}
 
 Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::size_t kv_head, Rng rng) {
   const std::size_t evaluated = count(p, "texts"), features = count(p, "features");
@@ -159,19 +45,20 @@ Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::siz
   std::vector<kv::CorrectionData> chunks;
   for (std::size_t w = evaluated + 1; w < texts.windows.size(); ++w) {
     const Head h = head(w);
-    chunks.push_back(data_of(h, seal(h, "kvlinc", options)));
+    chunks.push_back(correction_data(h, seal(h, "kvlinc", options), kv::View::decode));
   }
   const Head check = head(evaluated);
   Trained out;
   const std::size_t d = check.d;
   kv::Correction correction(d, features, check.q.size(), p.real("gain"),
                             rng.split(fmt::format("{} {}", layer, kv_head)));
-  train(correction, chunks, data_of(check, seal(check, "kvlinc", options)), count(p, "epochs"), p.real("rate"), out);
+  out.validation = train(correction, chunks, correction_data(check, seal(check, "kvlinc", options), kv::View::decode),
+                         {count(p, "epochs"), p.real("rate")});
   out.parameters = correction.parameters();
   for (std::size_t w = 0; w < evaluated; ++w) {
     const Head h = head(w);
     const Sealed sealed = seal(h, "kvlinc", options);
-    const auto data = data_of(h, sealed);
+    const auto data = correction_data(h, sealed, kv::View::decode);
     const auto y = correction.outputs(data);
     const auto part = 1 / static_cast<double>(evaluated);
     out.plain += part * output_error(data, nullptr);
@@ -187,7 +74,7 @@ Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::siz
           std::abs(kivi.bits - sealed.bits - states) < std::abs(nearest.bits - sealed.bits - states))
         nearest = kivi;
     }
-    out.kivi += part * output_error(data_of(h, nearest), nullptr);
+    out.kivi += part * output_error(correction_data(h, nearest, kv::View::decode), nullptr);
     out.kivi_bits += part * nearest.bits;
   }
   return out;

@@ -1,7 +1,10 @@
 // T2: perplexity of a small model on each kind of cache, in the views that papers use, with paired differences.
-#include "experiments/core/bootstrap.hpp"
-#include "experiments/papers/kvlinc/model_text.hpp"
+#include <cmath>
+
+#include "experiments/papers/kvlinc/match.hpp"
+#include "experiments/papers/kvlinc/perplexity_rows.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
+#include "experiments/papers/kvlinc/training.hpp"
 #include "formats/error.hpp"
 #include "sim/model/loss.hpp"
 
@@ -9,15 +12,19 @@ namespace lowbit {
 namespace {
 using namespace kvlinc;
 
-/// "kivi" or "kivi:sinks=4": a method whose first tokens stay unquantised.
+constexpr std::string_view kAdapters = "kvlinc_adapters";
+
+/// "kivi" or "kivi:sinks=4": a method whose first tokens stay unquantised; kvlinc_adapters is kvlinc with corrections.
 struct Named {
   std::string method;
   std::size_t sinks = 0;
+  bool adapters = false;
 };
 Named parse_named(const std::string& text) {
   constexpr std::string_view kSinks = ":sinks=";
   const std::size_t place = text.find(kSinks);
-  Named named{text.substr(0, place), 0};
+  Named named{text.substr(0, place), 0, false};
+  if (named.method == kAdapters) named.method = "kvlinc", named.adapters = true;
   if (place == text.npos) return named;
   const std::string number = text.substr(place + kSinks.size());
   if (number.empty() || number.size() > 3 || number.find_first_not_of("0123456789") != number.npos)
@@ -31,39 +38,114 @@ std::string checked_method(const std::string& text) {
   return text;
 }
 
+std::size_t count(const Point& p, const char* name) {
+  return static_cast<std::size_t>(p.integer(name));
+}
+
+/// Windows after those that are evaluated: one for calibration and validation, then those that adapters train on.
 ModelTextPtr make_text(const Point& p, Rng) {
-  return load_model_text(p, 1);
+  return load_model_text(p, 1 + count(p, "chunks"));
 }
 
-std::shared_ptr<const Captured> make_calibration(const Point& p, Rng) {
+using CapturedPtr = std::shared_ptr<const Captured>;
+
+CapturedPtr make_calibration(const Point& p, Rng) {
   Threads threads(static_cast<std::size_t>(p.threads()));
-  return std::make_shared<const Captured>(
-      capture(*p.shared<ModelTextPtr>("model_text"), static_cast<std::size_t>(p.integer("texts")), threads));
+  return std::make_shared<const Captured>(capture(*p.shared<ModelTextPtr>("model_text"), count(p, "texts"), threads));
 }
 
-std::vector<kv::LayerRules> rules_of(const Point& p) {
-  const ModelText& text = *p.shared<ModelTextPtr>("model_text");
-  const model::Config& config = text.model.config();
-  const Named named = parse_named(p.text("cache"));
-  const bool all = kv::parse_view(p.text("view")) == kv::View::all;
+std::vector<CapturedPtr> make_chunks(const Point& p, Rng) {
+  Threads threads(static_cast<std::size_t>(p.threads()));
+  std::vector<CapturedPtr> chunks;
+  for (std::size_t i = 0; i < count(p, "chunks"); ++i)
+    chunks.push_back(std::make_shared<const Captured>(
+        capture(*p.shared<ModelTextPtr>("model_text"), count(p, "texts") + 1 + i, threads)));
+  return chunks;
+}
+
+kv::MethodOptions options_of(const Point& p, const Named& named, kv::View view) {
+  const bool all = view == kv::View::all;
   kv::MethodOptions options;
   options.bits = static_cast<int>(p.integer("bits"));
   options.group = named.method.starts_with("gear") ? 64 : 128;
-  options.residual = all ? 0 : static_cast<std::size_t>(p.integer("residual"));
+  options.residual = all ? 0 : count(p, "residual");
   options.block = all ? 0 : options.residual;
   options.sinks = named.sinks;
-  options.group_span_layer = named.method.starts_with("kvquant");  // percentiles of the whole token
-  const auto method = kv::make_method(named.method, options);
-  std::vector<kv::LayerRules> rules;
+  options.group_span_layer =
+      p.text("group_span") == "layer" || named.method.starts_with("kvquant");  // percentiles of the whole token
+  return options;
+}
+
+/// Options at the bits of KVLinC with adapters where that is asked for.
+kv::MethodOptions matched_options(const Point& p, const Named& named, kv::View view, const model::Config& config) {
+  kv::MethodOptions options = options_of(p, named, view);
+  if (p.text("match") == "none" || named.method == "kvlinc") return options;
+  const kv::LayerShape shape{config.kv_heads, config.head_dim};
+  const std::size_t tokens = count(p, "context");
+  const double states = 16.0 * static_cast<double>(count(p, "features") * (config.head_dim + 1)) /
+                        static_cast<double>(2 * tokens * config.head_dim);
+  const double target = stored_bits("kvlinc", options_of(p, {"kvlinc"}, view), shape, tokens) + states;
+  return match_bits(named.method, options, shape, tokens, target);
+}
+
+using RulesPtr = std::shared_ptr<const std::vector<kv::LayerRules>>;
+
+/// What a method keeps, layer by layer: fitted once for all texts.
+RulesPtr make_rules(const Point& p, Rng) {
+  const model::Config& config = (*p.shared<ModelTextPtr>("model_text")).model.config();
+  const Named named = parse_named(p.text("cache"));
+  const auto method = kv::make_method(named.method, matched_options(p, named, kv::parse_view(p.text("view")), config));
+  auto rules = std::make_shared<std::vector<kv::LayerRules>>();
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
     kv::Calibration calibration;
     if (method->fitted()) {
-      const auto& fit = p.shared<std::shared_ptr<const Captured>>("calibration")->layers[layer];
+      const auto& fit = p.shared<CapturedPtr>("calibration")->layers[layer];
       calibration = {fit.k_pre, fit.k, fit.v};
     }
-    rules.push_back(method->rules({config.kv_heads, config.head_dim}, &calibration));
+    rules->push_back(method->rules({config.kv_heads, config.head_dim}, &calibration));
   }
   return rules;
+}
+
+using CorrectionsPtr = std::shared_ptr<const kv::Corrections>;
+
+/// Adapters of every head, each trained alone on what the unquantised model makes of the training windows.
+CorrectionsPtr make_adapters(const Point& p, Rng rng) {
+  const ModelText& text = *p.shared<ModelTextPtr>("model_text");
+  const auto& chunks = p.shared<std::vector<CapturedPtr>>("chunks");
+  const Captured& check = *p.shared<CapturedPtr>("calibration");
+  const model::Config& config = text.model.config();
+  const kv::View view = kv::parse_view(p.text("view"));
+  const kv::MethodOptions options = options_of(p, {"kvlinc"}, view);
+  auto corrections = std::make_shared<kv::Corrections>();
+  corrections->kv_heads = config.kv_heads;
+  for (std::size_t i = 0; i < config.layers * config.kv_heads; ++i)
+    corrections->heads.emplace_back(config.head_dim, count(p, "features"), config.heads / config.kv_heads,
+                                    p.real("gain"),
+                                    rng.split(fmt::format("{} {}", i / config.kv_heads, i % config.kv_heads)));
+  Threads threads(static_cast<std::size_t>(p.threads()));
+  threads.parallel_for(corrections->heads.size(), [&](std::size_t i) {
+    const std::size_t layer = i / config.kv_heads;
+    const auto data = [&](const Captured& window) {
+      const auto& own = window.layers[layer];
+      const Head head = head_of(text, own, own, i % config.kv_heads, text.context);
+      return correction_data(head, seal(head, "kvlinc", options), view);
+    };
+    std::vector<kv::CorrectionData> training;
+    for (const CapturedPtr& chunk : chunks) training.push_back(data(*chunk));
+    train(corrections->heads[i], training, data(check), {count(p, "epochs"), p.real("rate")});
+  });
+  return corrections;
+}
+
+/// Makes the policy of a point for one sequence.
+std::function<std::unique_ptr<kv::Policy>()> policy_of(const Point& p) {
+  const RulesPtr rules = p.shared<RulesPtr>("rules");
+  const model::Rope* rope = &(*p.shared<ModelTextPtr>("model_text")).model.rope();
+  if (!parse_named(p.text("cache")).adapters)
+    return [rules, rope] { return std::make_unique<kv::WindowPolicy>(*rules, rope); };
+  const CorrectionsPtr corrections = p.shared<CorrectionsPtr>("adapters");
+  return [rules, rope, corrections] { return std::make_unique<kv::CorrectedPolicy>(*rules, rope, corrections); };
 }
 
 /// Everything that a cache has sealed, all layers, byte by byte.
@@ -81,11 +163,10 @@ std::vector<std::uint8_t> dump(kv::Cache& cache, const model::Config& config) {
 
 // Share of the sealed bytes that differ when the first tokens of the text are decoded one by one instead of in one pass
 // in the view of decoding: what rounding in the layers below does to codes when nothing keeps the two runs together.
-double free_running_difference(const Point& p, const std::vector<kv::LayerRules>& rules, Threads& threads) {
+double free_running_difference(const Point& p, Threads& threads) {
   const ModelText& text = *p.shared<ModelTextPtr>("model_text");
-  const auto tokens = text.window(0).first(static_cast<std::size_t>(p.integer("stepwise")));
-  const model::Rope* rope = &text.model.rope();
-  const auto policy = [&rules, rope] { return std::make_unique<kv::WindowPolicy>(rules, rope); };
+  const auto tokens = text.window(0).first(count(p, "stepwise"));
+  const auto policy = policy_of(p);
   std::vector<std::uint8_t> dumps[2];
   for (int i = 0; i < 2; ++i) {
     model::Hooks hooks(text.model);
@@ -112,25 +193,23 @@ Record compute_perplexity(const Point& p, Rng) {
   Threads threads(static_cast<std::size_t>(p.threads()));
   const ModelText& text = *p.shared<ModelTextPtr>("model_text");
   const kv::View view = kv::parse_view(p.text("view"));
+  const bool cached = p.text("cache") != "fp";
   const std::size_t prompt = view == kv::View::prefill_fp ? text.context / 2 : 0;
+  const bool stepwise = view == kv::View::decode && p.integer("text") == 0 && p.index("bits") == 0;
   model::Hooks hooks(text.model);
-  const auto window = text.window(static_cast<std::size_t>(p.integer("text")));
+  const auto window = text.window(count(p, "text"));
   double bits = 16, different = std::nan("");
-  if (p.text("cache") != "fp") {
-    const auto rules = rules_of(p);
-    const model::Rope* rope = &text.model.rope();
-    if (view == kv::View::decode && p.integer("text") == 0 && p.integer("stepwise") > 0)
-      different = free_running_difference(p, rules, threads);
-    hooks.cache(std::make_shared<kv::CacheFactory>(
-        [rules, rope] { return std::make_unique<kv::WindowPolicy>(rules, rope); }, true));
-    if (view != kv::View::all)
-      hooks.attention("model.layers.*", std::make_shared<kv::ViewAttention>(static_cast<std::int64_t>(prompt)));
+  if (cached) {
+    if (stepwise && p.integer("stepwise") > 0) different = free_running_difference(p, threads);
+    hooks.cache(std::make_shared<kv::CacheFactory>(policy_of(p), true));
+    if (view != kv::View::all || parse_named(p.text("cache")).adapters)
+      hooks.attention("model.layers.*", std::make_shared<kv::ViewAttention>(static_cast<std::int64_t>(prompt), view));
   }
   const auto cache = hooks.make_cache();
-  const model::TokenSpan span{window, p.text("cache") == "fp" ? nullptr : cache.get()};
+  const model::TokenSpan span{window, cached ? cache.get() : nullptr};
   const model::PassResult pass = model::forward(hooks, {&span, 1}, threads);
   const model::Config& config = text.model.config();
-  if (p.text("cache") != "fp")
+  if (cached)
     bits = 8 * static_cast<double>(cache->bytes()) /
            static_cast<double>(2 * config.layers * config.kv_heads * config.head_dim * text.context);
   const std::vector<double> losses = model::token_losses(hooks, pass, window, threads);
@@ -142,166 +221,74 @@ Record compute_perplexity(const Point& p, Rng) {
           {"free_running_difference", different}};
 }
 
-// ---- rows ----
-
-/// Mean losses of texts where both have one, and their differences.
-class Losses {
- public:
-  explicit Losses(const Results& results) : results_(results) {}
-  std::vector<double> of(const std::string& method, const std::string& view, int bits) const {
-    // unquantised, all and decode are one: it is computed once, at the first bits
-    const std::string own = method == "fp" && view == "decode" ? "all" : view;
-    const Value own_bits = method == "fp" ? results_.coordinates("bits").front() : Value(bits);
-    std::vector<double> losses;
-    for (const Value& text : results_.coordinates("text"))
-      losses.push_back(results_.at("loss", {{"cache", method}, {"view", own}, {"bits", own_bits}, {"text", text}}));
-    return losses;
-  }
-
- private:
-  const Results& results_;
-};
-
-struct Difference {
-  double mean = NAN, error = NAN;  // standard error
-  std::size_t n = 0;
-  bool resolved() const { return n > 1 && std::abs(mean) > 2 * error; }
-};
-
-Difference difference(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> d;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (!std::isnan(a[i] - b[i])) d.push_back(a[i] - b[i]);
-  Difference out;
-  out.n = d.size();
-  if (d.empty()) return out;
-  out.mean = 0;
-  for (const double x : d) out.mean += x / static_cast<double>(d.size());
-  double squares = 0;
-  for (const double x : d) squares += (x - out.mean) * (x - out.mean);
-  if (d.size() > 1) out.error = std::sqrt(squares / static_cast<double>(d.size() - 1) / static_cast<double>(d.size()));
-  return out;
-}
-
-/// Bands belong to 4 texts of 2048 tokens and more; a smaller run has rows of its own.
-std::string prefix(const Results& results) {
-  const bool full = results.params().integer("texts") >= 4 && results.params().integer("context") >= 2048;
-  return full ? "" : "small run: ";
-}
-
-// Percent of perplexity added, from paired losses: 100 (e^d - 1), with 2 standard errors.
-Row increase_row(const std::string& quantity, const Difference& d) {
-  const auto percent = [](double x) { return 100 * (std::exp(x) - 1); };
-  if (d.n == 0) return exact_row(quantity, std::nan(""));
-  Row row = sampled_row(quantity, percent(d.mean), {percent(d.mean - 2 * d.error), percent(d.mean + 2 * d.error)});
-  if (d.n == 1) row.interval = Interval{row.ours, row.ours}, row.note = "one text: no standard error; ";
-  row.unit = "%";
-  row.note += fmt::format("{} texts, interval of 2 standard errors of paired losses", d.n);
-  return row;
-}
-
-void add_orders(const Results& results, const Losses& losses, const std::string& view, int bits,
-                std::vector<Row>& rows) {
-  for (const auto& [a, b] :
-       {std::pair{"kvlinc", "kivi"}, std::pair{"had_channel", "kvlinc"}, std::pair{"had_channel", "kivi"},
-        std::pair{"kvquant", "kivi_pre"}, std::pair{"kivi_pre", "kivi"}, std::pair{"quarot", "kivi"},
-        std::pair{"gear_l", "kivi"}, std::pair{"resq", "kivi"}, std::pair{"kivi:sinks=4", "kivi"},
-        std::pair{"kvlinc:sinks=4", "kvlinc"}}) {
-    const Difference d = difference(losses.of(a, view, bits), losses.of(b, view, bits));
-    if (d.n == 0) continue;
-    Row row = increase_row(fmt::format("{}{} against {}[view={},bits={}]", prefix(results), a, b, view, bits), d);
-    row.note += d.n < 2 ? "" : d.resolved() ? "; resolved" : "; not resolved";
-    rows.push_back(row);
-  }
-}
-
-std::vector<Row> perplexity_rows(const Results& results) {
-  const Losses losses(results);
-  std::vector<Row> rows;
-  for (const Value& view : results.coordinates("view"))
-    for (const Value& bits : results.coordinates("bits")) {
-      const auto b = static_cast<int>(bits.integer());
-      for (const Value& method : results.coordinates("cache")) {
-        if (method.text() == "fp") continue;
-        const Difference d = difference(losses.of(method.text(), view.text(), b), losses.of("fp", view.text(), b));
-        if (d.n == 0) continue;
-        rows.push_back(increase_row(
-            fmt::format("{}increase[method={},view={},bits={}]", prefix(results), method.text(), view.text(), b), d));
-      }
-      add_orders(results, losses, view.text(), b, rows);
-      const Difference token = difference(losses.of("per_token", view.text(), b), losses.of("fp", view.text(), b)),
-                       kivi = difference(losses.of("kivi", view.text(), b), losses.of("fp", view.text(), b));
-      if (token.n > 0 && kivi.n > 0)
-        rows.push_back(
-            exact_row(fmt::format("{}increase per_token / kivi[view={},bits={}]", prefix(results), view.text(), b),
-                      (std::exp(token.mean) - 1) / (std::exp(kivi.mean) - 1)));
-    }
-  for (const Value& bits : results.coordinates("bits"))
-    for (const Value& method : results.coordinates("cache")) {
-      const Coordinates where{{"cache", method}, {"view", "decode"}, {"bits", bits}, {"text", 0}};
-      const double share = results.at("free_running_difference", where);
-      if (std::isnan(share)) continue;
-      Row differ = exact_row(
-          fmt::format("free-running: sealed bytes that differ[method={},bits={}]", method.text(), bits.integer()),
-          100 * share);
-      differ.unit = "%";
-      differ.note = fmt::format("{} tokens one by one against one pass", results.params().integer("stepwise"));
-      rows.push_back(differ);
-    }
-  const Difference fp = difference(losses.of("fp", "all", 2), std::vector<double>(results.coordinates("text").size()));
-  Row row = exact_row(prefix(results) + "perplexity[method=fp]", std::exp(fp.mean));
-  row.note =
-      fmt::format("{} texts of {} tokens", results.params().integer("texts"), results.params().integer("context"));
-  rows.push_back(row);
-  return rows;
-}
-
 bool applies(const Point& p) {
   const bool first_bits = p.index("bits") == 0;
   if (p.text("cache") == "fp") return first_bits && p.text("view") != "decode";
-  return p.integer("bits") == 2 || p.integer("text") < 4;  // 3 and 4 bits lie closer together and vary less
+  const Named named = parse_named(p.text("cache"));
+  if (p.integer("bits") == 2) return true;
+  // 3 and 4 bits lie closer together and vary less; sinks and adapters are about 2 bits
+  return p.integer("text") < 4 && named.sinks == 0 && !named.adapters;
 }
 
-const std::vector<std::string> kMethods = {"fp", "kivi", "quarot", "kvlinc", "had_channel"};
-constexpr const char* kFull =
-    "texts=8 context=2048 bits=2,3,4 stepwise=384 "
-    "cache=fp,kivi,kivi_pre,quarot,kvlinc,had_channel,per_token,gear_l,gear,resq,kvquant,kivi:sinks=4,kvlinc:sinks=4,"
-    "had_channel:sinks=4";
+const std::vector<std::string> kMethods = {
+    "fp",     "kivi", "kivi_pre", "quarot",  "kvlinc",       "kvlinc_adapters", "had_channel",        "per_token",
+    "gear_l", "gear", "resq",     "kvquant", "kivi:sinks=4", "kvlinc:sinks=4",  "had_channel:sinks=4"};
+
+void check_params(const Params& p) {
+  if (p.integer("stepwise") > p.integer("context"))
+    throw_error(ExitCode::usage, "--stepwise: {} tokens; a text has {}", p.integer("stepwise"), p.integer("context"));
+  if (p.integer("features") % 2 != 0)
+    throw_error(ExitCode::usage, "--features: {}; an even number is expected", p.integer("features"));
+  kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(128, "--residual");
+}
 
 Experiment perplexity() {
   return with_references(
-      with_model(Experiment{"kvlinc/perplexity"}, 2, 1024)
+      with_model(Experiment{"kvlinc/perplexity"}, 4, 2048)
           .paper(kPaper, "T2", "Perplexity of a small model on quantised caches")
           .param("residual", 128, "tokens that stay open in the views decode and prefill_fp; a multiple of 128",
                  between(0, 4096))
-          .param("stepwise", 0, "tokens of the first text that are also decoded one by one, to count codes that differ",
+          .param("stepwise", 192,
+                 "tokens of the first text that are also decoded one by one at the first bits, to count codes that "
+                 "differ",
                  between(0, 1 << 17))
+          .param("group_span", "head",
+                 "token-wise groups and thresholds end at the head, or run over the layer's heads",
+                 one_of({"head", "layer"}))
+          .param("match", "none",
+                 "bits: G or rank of each method such that its bits come nearest to KVLinC with adapters",
+                 one_of({"none", "bits"}))
+          .param("features", 64, "D of the adapters; even", between(2, 1024))
+          .param("chunks", 2,
+                 "windows that adapters are trained on, after those that are evaluated and one to validate",
+                 between(1, 1000))
+          .param("epochs", 20, "passes of the training over the chunks, a step a chunk", between(0, 100000))
+          .param("rate", 0.01, "of AdamW at the start; a tenth whenever ten epochs bring nothing", between(1e-6, 1))
+          .param("gain", 0.001, "of the correction at the start", between(1e-9, 10))
           .axis("cache", texts(kMethods, checked(checked_method)), "",
-                "method; :sinks=N leaves the first N tokens unquantised")
+                "method; kvlinc_adapters: with trained corrections; :sinks=N leaves the first N tokens unquantised")
           .axis("view", texts({"all", "decode"}, one_of({"all", "decode", "prefill_fp"})), "",
                 "what a query sees: every full block quantised; what decoding shows; an unquantised first half (whose "
                 "tokens are not counted)")
-          .axis("bits", integers({2}), "bit", "of the codes")
+          .axis("bits", integers({2, 4}), "bit", "of the codes; the first four texts alone where there are more than 2")
           .axis("text", text_numbers, "1", "window of the text")
           .draws_vary_with({})
           .where(applies)
           .shared("model_text", {}, make_text)
           .shared("calibration", {}, make_calibration)
+          .shared("chunks", {}, make_chunks)
+          .shared("rules", {"cache", "view", "bits"}, make_rules)
+          .shared("adapters", {"view", "bits"}, make_adapters)
           .output("loss", "nat", "-log of the probability of the token that follows, mean over tokens")
           .output("stored_bits", "bit", "bytes of the cache at the end * 8 / cached values")
           .output("free_running_difference", "1",
                   "share of sealed bytes that differ between decoding one by one and one pass (decode, first text)")
-          .validate([](const Params& p) {
-            if (p.integer("stepwise") > p.integer("context"))
-              throw_error(ExitCode::usage, "--stepwise: {} tokens; a text has {}", p.integer("stepwise"),
-                          p.integer("context"));
-            kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(
-                128, "--residual");
-          })
+          .validate(check_params)
           .runs_alone()
-          .quick("texts=1 context=256 cache=fp,kivi,kvlinc")
-          .full(kFull)
-          .cost(45)
+          .quick(
+              "texts=1 context=256 cache=fp,kivi,kvlinc,kvlinc_adapters bits=2 chunks=1 epochs=1 features=8 stepwise=0")
+          .full("texts=8 bits=2,3,4 stepwise=384")
+          .cost(700)
           .point(compute_perplexity)
           .rows(perplexity_rows));
 }

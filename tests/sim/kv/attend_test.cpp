@@ -1,6 +1,7 @@
 // Attention over streams: the order of sums, packed against plain blocks, views, and methods that change what is read.
 #include <cstring>
 
+#include "sim/kv/corrected.hpp"
 #include "sim/kv/methods/method.hpp"
 #include "sim/model/model.hpp"
 #include "tests/sim/kv/support.hpp"
@@ -126,9 +127,19 @@ TEST_CASE("the decode view in one pass is token-by-token decoding", "[kv]") {
   model::Matrix k_pre(kTokens, 64);
   model::copy_rows(tokens.k.view(), k_pre);
   model::Rope::apply(k_pre, rope.table(positions.data(), kTokens), true);
-  for (const char* name : {"kivi", "kivi_pre", "kvlinc", "quarot", "kvquant", "had_channel", "resq"}) {
+  auto corrections = std::make_shared<Corrections>();
+  corrections->kv_heads = 2;
+  for (std::uint64_t h = 0; h < 2; ++h) corrections->heads.emplace_back(32, 16, 2, 0.05, Rng(h));
+  for (const std::string name :
+       {"kivi", "kivi_pre", "kvlinc", "quarot", "kvquant", "had_channel", "resq", "kvlinc adapters", "kvlinc layer"}) {
     CAPTURE(name);
-    const LayerRules rules = make_method(name, options)->rules(shape, &calibration);
+    const bool adapters = name == "kvlinc adapters" || name == "kvlinc layer";
+    options.group_span_layer = name == "kvlinc layer";
+    const LayerRules rules = make_method(adapters ? "kvlinc" : name, options)->rules(shape, &calibration);
+    const auto policy = [&]() -> std::unique_ptr<Policy> {
+      if (adapters) return std::make_unique<CorrectedPolicy>(std::vector{rules}, &rope, corrections);
+      return std::make_unique<WindowPolicy>(std::vector{rules}, &rope);
+    };
     const auto step = [&](std::size_t first, std::size_t count) {
       return model::CacheTokens{0,
                                 positions.data() + first,
@@ -146,19 +157,58 @@ TEST_CASE("the decode view in one pass is token-by-token decoding", "[kv]") {
                 out.view().slice(first, count), threads});
     };
     model::Matrix one(kTokens, 128), each(kTokens, 128);
-    Cache whole({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), true);
+    Cache whole({shape}, policy(), true);
     ViewAttention view;
     run(whole, view, 0, kTokens, one);
-    Cache stepwise({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), false);
+    Cache stepwise({shape}, policy(), false);
     PackedAttention packed;
     for (std::size_t t = 0; t < kTokens; ++t) run(stepwise, packed, t, 1, each);
     double error = 0;
     for (std::size_t i = 0; i < kTokens * 128; ++i)
       error = std::max(error, std::abs(static_cast<double>(one.data()[i]) - each.data()[i]));
     CHECK(error < 1e-5);
+    if (adapters) {  // and the terms are there
+      const std::size_t state = 2 * 2 * 16 * 33;
+      CHECK(whole.held().states == state);
+      Cache bare({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), true);
+      model::Matrix plain(kTokens, 128);
+      run(bare, view, 0, kTokens, plain);
+      double change = 0;
+      for (std::size_t i = 0; i < kTokens * 128; ++i)
+        change = std::max(change, std::abs(static_cast<double>(one.data()[i]) - plain.data()[i]));
+      CHECK(change > 1e-3);
+    }
+    // all: every query sees what is sealed at the end of the text, and corrections of the sealed slots up to its own
+    Cache full({shape}, policy(), true);
+    model::Matrix all(kTokens, 128);
+    ViewAttention everything(0, View::all);
+    run(full, everything, 0, kTokens, all);
+    for (const std::size_t n : {1ul, 130ul, 255ul, 256ul, 329ul})
+      for (std::size_t h = 0; h < 2; ++h) {
+        model::Matrix queries(2, 32), out(2, 32);
+        for (std::size_t g = 0; g < 2; ++g) std::copy_n(q.view().row(n) + (2 * h + g) * 32, 32, queries.view().row(g));
+        std::vector<double> state(16 * 33);
+        const HeadReader reader = full.reader(0, h);
+        if (adapters) {
+          const Matrix kept = reader.k->rows(), values = reader.v->rows();
+          for (std::size_t t = 3; t < std::min<std::size_t>(n + 1, 3 + reader.k->sealed()); ++t) {
+            std::vector<double> error, value;
+            for (std::size_t c = 0; c < 32; ++c) {
+              error.push_back(static_cast<double>(tokens.k.view().row(t)[h * 32 + c]) - kept.view().row(t)[c]);
+              value.push_back(values.view().row(t)[reader.v_channel + c]);
+            }
+            corrections->heads[h].add_state(error.data(), value.data(), 1, state);
+          }
+        }
+        const CorrectionTerms terms(corrections->heads[h], queries.view(), state);
+        attend(reader, queries, static_cast<std::int64_t>(n), kScale, out, &terms);
+        for (std::size_t g = 0; g < 2; ++g)
+          for (std::size_t c = 0; c < 32; ++c)
+            CHECK(all.view().row(n)[(2 * h + g) * 32 + c] == Approx(out.view().row(g)[c]).margin(1e-5));
+      }
     // a prompt that attends unquantised: its queries see plain keys
     model::Matrix prompt(kTokens, 128);
-    Cache serving({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), true);
+    Cache serving({shape}, policy(), true);
     ViewAttention served(200);
     run(serving, served, 0, kTokens, prompt);
     const auto y = reference(q.view().row(150), tokens.k.view().slice(0, 151).part(0, 32),

@@ -47,7 +47,7 @@ TEST_CASE("corrected outputs are the definition's", "[kv]") {
       c.add_state(data.error.data(), data.value.data(), data.sealed[n], state);
       const std::vector<float> q(data.heads[h].q.begin() + static_cast<long>(4 * n),
                                  data.heads[h].q.begin() + static_cast<long>(4 * n + 4));
-      const auto u = c.query_features(h, q.data());
+      const auto u = c.query_features(h, {q.begin(), q.end()});
       double half = 0, denominator = data.heads[h].denominator[n];
       for (std::size_t j = 0; j < 3; ++j) half += u[j];
       CHECK(half == Approx(0.3).epsilon(1e-9));  // softmax times the gain
