@@ -14,6 +14,7 @@ METHODS = {
     "kivi_pre": ("KIVI, pre-RoPE", "#56708C"),
     "quarot": ("QuaRot", RED),
     "kvlinc": ("KVLinC quantiser", GREEN),
+    "kvlinc_adapters": ("KVLinC with adapters", "#1B5E3A"),
     "had_channel": ("K Had. channel, V Had. token", PURPLE),
     "per_token": ("per token", GREY),
     "gear_l": ("GEAR-L", ORANGE),

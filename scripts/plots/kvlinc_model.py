@@ -67,20 +67,23 @@ def perplexity(results):
 def adapters(results):
     """F6: output error with and without correction adapters, head by head, and their validation curves."""
     ds = results.dataset
-    fig, axes = style.figure(1, 2, PAGE, 2.8)
+    settings = [(d, g, r) for d in ds["features"].values for g in ds["gain"].values for r in ds["rate"].values]
+    fig, axes = style.figure(1, 2, PAGE, 3.2)
     left, right = axes[0]
-    for i, features in enumerate(ds["features"].values):
-        point = ds.sel(features=features)
+    for i, (features, gain, rate) in enumerate(settings):
+        point = ds.sel(features=features, gain=gain, rate=rate)
         plain, corrected = point["o_err_plain"].values.ravel(), point["o_err_corrected"].values.ravel()
-        left.plot(plain, corrected, MARKERS[i], color=COLOURS[i], label=f"D = {features}", markersize=3.5)
+        if not np.isfinite(corrected).any():
+            continue
+        look = {"color": COLOURS[i % len(COLOURS)], "label": f"D = {features}, gain {gain:g}, rate {rate:g}"}
+        left.plot(plain, corrected / plain, MARKERS[i % len(MARKERS)], markersize=3.5, **look)
         curve = (point["validation_loss"] / point["validation_loss"].isel(epoch=0)).values.reshape(-1, ds.sizes["epoch"])
-        right.plot(ds["epoch"], np.nanmedian(curve, 0), color=COLOURS[i], label=f"D = {features}, median head")
-        right.fill_between(ds["epoch"], np.nanquantile(curve, 0.1, 0), np.nanquantile(curve, 0.9, 0), color=COLOURS[i], alpha=0.2, linewidth=0)
-    left.plot(ds["o_err_plain"].isel(features=0).values.ravel(), ds["o_err_kivi"].isel(features=0).values.ravel(), "x", color=GREY, markersize=3.5, label="KIVI of equal bits")
-    ends = [0, float(np.nanmax(ds["o_err_plain"])) * 1.05]
-    left.plot(ends, ends, color=BLACK, linewidth=0.6)
-    left.set(xlabel="‖O − O^‖ / ‖O‖ of the quantiser, held-out text", ylabel="with adapters (or KIVI)", xlim=ends, ylim=(0, None))
-    left.legend()
-    right.set(xlabel="passes over the training text", ylabel="validation loss / initial", yscale="log")
-    right.legend()
+        right.plot(ds["epoch"], np.nanmedian(curve, 0), linestyle="-" if gain == ds["gain"].values[0] else "--", **look)
+    first = ds.isel(features=0, gain=0, rate=0)
+    left.plot(first["o_err_plain"].values.ravel(), (first["o_err_kivi"] / first["o_err_plain"]).values.ravel(), "x", color=GREY, markersize=3.5, label="KIVI of equal bits")
+    left.axhline(1, color=BLACK, linewidth=0.6)
+    left.set(xlabel="‖O − O^‖ / ‖O‖ of the quantiser, held-out text", ylabel="with adapters / without", yscale="log")
+    left.legend(fontsize=5)
+    right.axhline(1, color=BLACK, linewidth=0.6)
+    right.set(xlabel="passes over the training text", ylabel="validation loss / initial, median head", yscale="log")
     return fig

@@ -6,13 +6,12 @@
 #include <memory>
 #include <vector>
 
+#include "sim/kv/packed_rows.hpp"
 #include "sim/model/tensor.hpp"
 
 namespace lowbit::kv {
 
-using model::ConstRows;
 using model::Matrix;
-using model::Rows;
 
 /// Bytes held, by what they are. Open slots (the tail) and states count 2 bytes a value, as the float16 of a serving
 /// system; here they lie in float32.
@@ -29,6 +28,10 @@ class Block {
   virtual std::size_t rows() const = 0;
   /// out.rows rows from row `first` on, in float32. out.columns is the width of the stream.
   virtual void decode(std::size_t first, Rows out) const = 0;
+  /// out(i, t) = lane_dot(q_i, row first + t), without a float32 copy of the rows. false: not offered, decode instead.
+  virtual bool logits(std::size_t, ConstRows, KvMath, Rows) const { return false; }
+  /// sums(i) += sum of weights(i, t) * row first + t, in the order of rows. false: not offered.
+  virtual bool add_rows_to(std::size_t, ConstRows, KvMath, Rows) const { return false; }
   virtual Bytes bytes() const = 0;
   /// Appends everything that is stored, byte by byte: equal dumps are equal blocks.
   virtual void dump(std::vector<std::uint8_t>& out) const = 0;

@@ -17,6 +17,8 @@ class GroupBlock : public Block {
 
   std::size_t rows() const override { return rows_; }
   void decode(std::size_t first, Rows out) const override;
+  bool logits(std::size_t first, ConstRows q, KvMath math, Rows out) const override;
+  bool add_rows_to(std::size_t first, ConstRows weights, KvMath math, Rows sums) const override;
   Bytes bytes() const override;
   void dump(std::vector<std::uint8_t>& out) const override;
 
@@ -24,6 +26,9 @@ class GroupBlock : public Block {
   void decode_fast(std::size_t first, Rows out) const;
   void decode_any(std::size_t first, Rows out) const;
   std::size_t group(std::size_t row, std::size_t channel) const;
+  PackedRows packed(std::size_t first, std::size_t rows) const {
+    return {codes_.data() + first * row_bytes_, row_bytes_, rows, width_};
+  }
 
   Format format_;
   GroupAxis axis_;

@@ -138,4 +138,32 @@ void GroupBlock::decode_fast(std::size_t first, Rows out) const {
   }
 }
 
+bool GroupBlock::logits(std::size_t first, ConstRows q, KvMath math, Rows out) const {
+  const int bits = format_.element->bits;
+  if (!fast_ || axis_ != GroupAxis::channel || !packed_rows_fit(bits, width_)) return false;
+  const std::size_t g = format_.group_size;
+  std::vector<float> scale(width_), zero(width_);
+  for (std::size_t t = 0; t < out.columns;) {  // rows up to the end of their group
+    const std::size_t row = first + t, n = std::min(out.columns - t, g - row % g);
+    halves(scales_, row / g * width_, width_, scale.data());
+    halves(zeros_, row / g * width_, width_, zero.data());
+    packed_logits(bits, packed(row, n), scale.data(), zero.data(), q, math, out.part(t, n));
+    t += n;
+  }
+  return true;
+}
+
+bool GroupBlock::add_rows_to(std::size_t first, ConstRows weights, KvMath math, Rows sums) const {
+  const int bits = format_.element->bits;
+  const std::size_t g = std::min(format_.group_size, width_);
+  if (!fast_ || axis_ != GroupAxis::token || !packed_rows_fit(bits, width_) || width_ % g != 0 || g % 16 != 0)
+    return false;
+  const std::size_t groups = width_ / g, count = weights.columns * groups;
+  std::vector<float> scale(count), zero(count);
+  halves(scales_, first * groups, count, scale.data());
+  halves(zeros_, first * groups, count, zero.data());
+  packed_sums(bits, packed(first, weights.columns), g, scale.data(), zero.data(), weights, math, sums);
+  return true;
+}
+
 }  // namespace lowbit::kv

@@ -45,6 +45,10 @@ class Stream {
   std::size_t part_slots(std::size_t index) const { return parts_[index].slots; }
   /// An open part as it lies; no rows for a sealed one.
   ConstRows open_rows(std::size_t part) const;
+  /// The block of a sealed part that still holds all of its rows; nullptr otherwise.
+  const Block* whole_block(std::size_t part) const {
+    return parts_[part].kept.empty() ? parts_[part].block.get() : nullptr;
+  }
   /// Rows first .. of a part (counted in its slots) as float32.
   void read(std::size_t part, std::size_t first, Rows out) const;
   /// Rows of any slots.

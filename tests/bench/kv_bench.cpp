@@ -71,25 +71,32 @@ double read_seconds(std::size_t bytes, std::size_t rounds) {
 void attention_lines(std::size_t tokens, std::size_t rounds, std::size_t layers) {
   const Matrix rows = random_rows(tokens, kDim), q = random_rows(kGroup, kDim);
   Matrix out(kGroup, kDim);
-  fmt::print("{:10} {:>9} {:>9} {:>9} {:>9} {:>12}\n", "cache", "MB", "ms", "read ms", "ratio", "of float32");
+  fmt::print("{:13} {:>9} {:>9} {:>9} {:>9} {:>12}\n", "cache", "MB", "ms", "read ms", "ratio", "of float32");
   double reference = 0;
-  for (const char* name : {"float32", "float16", "kivi2", "kvlinc2", "kivi4"}) {
+  for (const std::string name :
+       {"float32", "float16", "kivi2", "kvlinc2", "kivi4", "kivi2 fused", "kvlinc2 fused", "kivi4 fused"}) {
+    const bool fused = name.ends_with(" fused");
+    const std::string method = name.substr(0, name.find(' '));
     std::deque<std::unique_ptr<Cache>> caches;
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < layers * kHeads; ++i) {
-      caches.push_back(cache_of(name, rows, tokens));
+      caches.push_back(cache_of(method, rows, tokens));
       bytes += caches.back()->bytes();
     }
-    if (std::string(name) == "float32") bytes *= 2;  // open slots are counted as float16 and lie in float32
+    if (name == "float32") bytes *= 2;  // open slots are counted as float16 and lie in float32
     double best = 1e30;
     for (std::size_t r = 0; r < rounds; ++r) {
       const double start = now();
-      for (const auto& cache : caches) attend(cache->reader(0, 0), q, static_cast<std::int64_t>(tokens), 0.125f, out);
+      for (const auto& cache : caches) {
+        HeadReader reader = cache->reader(0, 0);
+        if (fused) reader.math = KvMath::fused;
+        attend(reader, q, static_cast<std::int64_t>(tokens), 0.125f, out);
+      }
       best = std::min(best, now() - start);
     }
     if (reference == 0) reference = best;
     const double read = read_seconds(bytes, rounds);
-    fmt::print("{:10} {:9.1f} {:9.2f} {:9.2f} {:9.2f} {:12.2f}\n", name, 1e-6 * static_cast<double>(bytes), 1e3 * best,
+    fmt::print("{:13} {:9.1f} {:9.2f} {:9.2f} {:9.2f} {:12.2f}\n", name, 1e-6 * static_cast<double>(bytes), 1e3 * best,
                1e3 * read, best / read, best / reference);
   }
 }

@@ -1,5 +1,6 @@
 // F6: linear correction adapters, trained head by head on one part of a text and measured on another.
 #include <algorithm>
+#include <cmath>
 
 #include "experiments/core/bootstrap.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
@@ -107,37 +108,62 @@ Record compute_adapters(const Point& p, Rng rng) {
   return record.set("validation_loss", curve).set("parameters", parameters);
 }
 
-std::vector<Row> adapters_rows(const Results& results) {
-  std::vector<Row> rows;
-  for (const Value& features : results.coordinates("features")) {
-    std::vector<double> plain, corrected, kivi, ratio;
-    double bits = 0, kivi_bits = 0;
+/// One setting of the sweep, over all layers and heads.
+struct Outcome {
+  std::vector<double> plain, corrected, kivi, ratio;
+  double bits = 0, kivi_bits = 0;
+
+  Outcome(const Results& results, Coordinates where) {
     for (const Value& layer : results.coordinates("layer"))
       for (const Value& head : results.coordinates("head")) {
-        const Coordinates where{{"features", features}, {"layer", layer}, {"head", head}};
-        plain.push_back(results.at("o_err_plain", where));
-        corrected.push_back(results.at("o_err_corrected", where));
-        kivi.push_back(results.at("o_err_kivi", where));
-        ratio.push_back(corrected.back() / plain.back());
-        bits = results.at("bits_corrected", where), kivi_bits = results.at("bits_kivi", where);
+        Coordinates place = where;
+        place.emplace_back("layer", layer);
+        place.emplace_back("head", head);
+        const double own = results.at("o_err_corrected", place);
+        if (std::isnan(own)) continue;  // features beyond `widest`
+        plain.push_back(results.at("o_err_plain", place));
+        corrected.push_back(own);
+        kivi.push_back(results.at("o_err_kivi", place));
+        ratio.push_back(own / plain.back());
+        bits = results.at("bits_corrected", place), kivi_bits = results.at("bits_kivi", place);
       }
-    const std::string tail = fmt::format("[features={}]", features.integer());
-    double better = 0, better_kivi = 0;
-    for (std::size_t i = 0; i < plain.size(); ++i)
-      better += corrected[i] <= plain[i], better_kivi += corrected[i] < kivi[i];
-    const auto share = [&](const std::string& name, double hits) {
-      const auto n = static_cast<double>(plain.size());
-      const Interval i = wilson(hits, n);
-      Row row = sampled_row(name + tail, 100 * hits / n, {100 * i.low, 100 * i.high});
-      row.unit = "%";
-      row.note = fmt::format("{} of {} heads; {:.2f} bits with states, KIVI {:.2f}; {} steps", hits, n, bits, kivi_bits,
-                             results.params().integer("epochs") * results.params().integer("chunks"));
-      rows.push_back(row);
-    };
-    share("heads[o_err corrected <= plain]", better);
-    share("heads[o_err corrected < kivi of equal bits]", better_kivi);
-    rows.push_back(median_row("median o_err corrected / plain" + tail, ratio, results.rng("ratio" + tail)));
   }
+};
+
+void add_rows(const Results& results, const Outcome& outcome, const std::string& tail, std::vector<Row>& rows) {
+  double better = 0, better_kivi = 0;
+  for (std::size_t i = 0; i < outcome.plain.size(); ++i)
+    better += outcome.corrected[i] <= outcome.plain[i], better_kivi += outcome.corrected[i] < outcome.kivi[i];
+  const auto share = [&](const std::string& name, double hits) {
+    const auto n = static_cast<double>(outcome.plain.size());
+    const Interval i = wilson(hits, n);
+    Row row = sampled_row(name + tail, 100 * hits / n, {100 * i.low, 100 * i.high});
+    row.unit = "%";
+    row.note = fmt::format("{} of {} heads; {:.2f} bits with states, KIVI {:.2f}; {} steps", hits, n, outcome.bits,
+                           outcome.kivi_bits, results.params().integer("epochs") * results.params().integer("chunks"));
+    rows.push_back(row);
+  };
+  share("heads[o_err corrected <= plain]", better);
+  share("heads[o_err corrected < kivi of equal bits]", better_kivi);
+  rows.push_back(median_row("median o_err corrected / plain" + tail, outcome.ratio, results.rng("ratio" + tail)));
+}
+
+// The band is that of the gain and rate that were chosen beforehand; its rows are named by D alone.
+constexpr double kBandGain = 0.1, kBandRate = 0.01;
+
+std::vector<Row> adapters_rows(const Results& results) {
+  std::vector<Row> rows;
+  for (const Value& features : results.coordinates("features"))
+    for (const Value& gain : results.coordinates("gain"))
+      for (const Value& rate : results.coordinates("rate")) {
+        const Outcome outcome(results, {{"features", features}, {"gain", gain}, {"rate", rate}});
+        if (outcome.plain.empty()) continue;
+        const bool band = gain.real() == kBandGain && rate.real() == kBandRate;
+        add_rows(results, outcome,
+                 band ? fmt::format("[features={}]", features.integer())
+                      : fmt::format("[features={},gain={},rate={}]", features.integer(), gain.real(), rate.real()),
+                 rows);
+      }
   return rows;
 }
 
@@ -158,6 +184,12 @@ Values parameter_numbers(const Params& p) {
   return indices(c.head_dim * widest / 2 * (1 + c.heads / c.kv_heads) + c.heads / c.kv_heads);
 }
 
+Values positive(std::vector<double> list) {
+  Values values = numbers(std::move(list));
+  values.domain = between(1e-9, 10);
+  return values;
+}
+
 Experiment adapters() {
   return with_references(
       with_model(Experiment{"kvlinc/adapters"}, 1, 1024)
@@ -165,12 +197,14 @@ Experiment adapters() {
           .param("chunks", 2, "windows of the text to train on, after those that are evaluated and one for validation",
                  between(1, 1000))
           .param("epochs", 30, "passes over the chunks, a step a chunk", between(1, 100000))
-          .param("rate", 0.01, "of AdamW at the start; a tenth whenever ten epochs bring nothing", between(1e-6, 1))
-          .param("gain", 0.1, "of the correction at the start", between(1e-6, 10))
           .param("residual", 128, "tokens that stay open; a multiple of 128", between(128, 4096))
           .param("layers", "some", "some: first, middle and last; all", one_of({"some", "all"}))
           .param("widest", 64, "largest D of the run: room for the parameters that are stored", between(2, 1024))
-          .axis("features", integers({64}), "1", "D, features of the correction; even")
+          .axis("features", integers({32, 64}), "1", "D, features of the correction; even")
+          .axis("gain", positive({0.1, 0.001}), "1",
+                "of the correction at the start: weight of its features beside those of attention")
+          .axis("rate", positive({0.01, 0.001}), "1",
+                "of AdamW at the start; a tenth whenever ten epochs bring nothing")
           .axis("layer", layer_numbers, "1", "layer of the model")
           .dim(
               "head", [](const Params& p) { return indices(config_of(p).kv_heads); }, "1", "KV head")
@@ -202,9 +236,9 @@ Experiment adapters() {
             return p.integer("features") % 2 == 0 && p.integer("features") <= p.integer("widest");
           })
           .runs_alone()
-          .quick("context=384 chunks=1 epochs=2 features=8 widest=8")
-          .full("layers=all chunks=8 epochs=30 texts=2 widest=256 features=32,64,128,256")
-          .cost(15)
+          .quick("context=384 chunks=1 epochs=2 features=8 gain=0.1 rate=0.01 widest=8")
+          .full("layers=all chunks=8 epochs=30 texts=2 widest=256 features=32,64,128,256 gain=0.1,0.001 rate=0.01")
+          .cost(70)
           .point(compute_adapters)
           .rows(adapters_rows));
 }
