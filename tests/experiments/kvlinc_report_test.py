@@ -155,3 +155,52 @@ def test_threads_and_shards_do_not_change_results(tmp_path):
     a, b = (program.result(tmp_path / name, "baselines").dataset for name in ("one", "two"))
     for output in ("k_rel_f", "v_rel_f", "o_err", "stored_bits"):
         assert (a[output].values == b[output].values).all()
+
+
+def same_bytes(tmp_path, *arguments):
+    """A run in one piece, on one thread and on two, and in merged shards gives one file."""
+    reproducible = (*arguments, "--reproducible")
+    for name, extra in (("one", ("--threads", "1")), ("two", ("--threads", "2")), ("parts", ("--shard", "0/2")), ("parts", ("--shard", "1/2"))):
+        run(tmp_path / name, *reproducible, *extra)
+    figure = f"{arguments[0]}.h5"
+    parts = sorted(map(str, (tmp_path / "parts" / "kvlinc").glob("*shard*.h5")))
+    assert len(parts) == 2
+    merged = tmp_path / figure
+    done = subprocess.run([BINARY.parent / "lowbit", "merge", *parts, "-o", merged, "--reproducible"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    whole = (tmp_path / "one" / "kvlinc" / figure).read_bytes()
+    assert (tmp_path / "two" / "kvlinc" / figure).read_bytes() == whole
+    assert merged.read_bytes() == whole
+
+
+def test_shards_over_heads_merge_to_the_serial_file(tmp_path):
+    same_bytes(tmp_path, "baselines", "--seeds", "3", "--length", "256", "--queries", "16", "--bits", "2", "--cache", "kivi_g128,gear_l,kvquant", "--tensors", "none")
+
+
+MODEL = pathlib.Path(os.environ.get("LOWBIT_MODELS", pathlib.Path.home() / ".cache/lowbit/models")) / "smollm2-135m"
+
+
+@pytest.mark.skipif(not MODEL.is_dir(), reason="scripts/get-model smollm2-135m")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("perplexity", "--texts", "2", "--context", "256", "--cache", "fp,kivi,kvlinc_adapters", "--view", "all,decode", "--bits", "2", "--chunks", "1", "--epochs", "1", "--features", "8", "--stepwise", "0"),
+        ("layers", "--texts", "2", "--context", "256", "--layer", "0,17", "--queries", "16"),
+    ],
+)
+def test_shards_over_texts_and_layers_merge_to_the_serial_file(tmp_path, arguments):
+    same_bytes(tmp_path, *arguments)
+
+
+def test_short_groups_are_warned_of_once_and_recorded(tmp_path):
+    done = call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
+    assert done.returncode == 0
+    assert any("those of the head (64)" in row["note"] for row in report(tmp_path, "average_bits"))
+    assert done.stderr.count("warning: token-wise groups of 128 are those of the head (64)") == 1
+
+
+def test_formats_at_equal_bits(tmp_path):
+    run(tmp_path, "formats", "--match", "bits", "--seeds", "1", "--length", "256", "--queries", "16", "--tensors", "none", "--format", "int4:g128:min:s=fp16,e2m1:g16:s=e4m3,int4:g128:s=fp16")
+    data = lowbit_results.open(tmp_path / "kvlinc" / "formats.h5").dataset
+    for name in ("stored_bits", "stored_token_bits"):
+        assert np.abs(data[name].values - 4.5).max() <= 0.05

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/errors.hpp"
@@ -148,4 +149,24 @@ TEST_CASE("ratios and medians of heads", "[kvlinc]") {
   CHECK(rows[0].ours == 1);
   keep_full_runs(rows, 8);
   CHECK(std::isnan(rows[0].ours));
+}
+
+TEST_CASE("groups or ranks are chosen for equal bits", "[kvlinc]") {
+  const kv::LayerShape shape{1, 64};
+  kv::MethodOptions options;
+  options.residual = 0;
+  // without open tokens: 2 + 32 / G of keys and of values
+  CHECK(stored_bits("kivi", options, shape, 1024) == Approx(2 + 16.0 / 128 + 16.0 / 64).epsilon(1e-12));
+  for (const double target : {2.375, 2.5, 3.0}) {
+    const auto own = match_bits("kivi", options, shape, 1024, target);
+    CHECK(std::abs(stored_bits("kivi", own, shape, 1024) - target) <= kMatchedBits);
+  }
+  options.group = 64;
+  // rank r costs 16 r (1 / 64 + 1 / 1024) bits a value
+  const double base = 2 + 32.0 / 64;
+  const auto gear = match_bits("gear_l", options, shape, 1024, base + 16 * 7 * (1.0 / 64 + 1.0 / 1024));
+  CHECK(gear.rank == 7);
+  options.residual = 128;
+  for (const double target : {2.0, 5.0}) CHECK(128 % match_bits("kvlinc", options, shape, 1024, target).group == 0);
+  CHECK(match_bits("kvquant", options, shape, 256, 9).group == 64);  // has neither
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "experiments/core/bootstrap.hpp"
+#include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 #include "experiments/papers/kvlinc/training.hpp"
 #include "formats/error.hpp"
@@ -66,15 +67,7 @@ Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::siz
     out.corrected += part * output_error(data, &y);
     const double states = 16.0 * static_cast<double>(features * (d + 1)) / static_cast<double>(2 * h.tokens() * d);
     out.bits += part * (sealed.bits + states);
-    Sealed nearest;
-    for (const std::size_t group : {16, 32, 64, 128}) {  // KIVI's G whose bits come nearest
-      kv::MethodOptions own = options;
-      own.group = group;
-      const Sealed kivi = seal(h, "kivi", own);
-      if (nearest.k.rows() == 0 ||
-          std::abs(kivi.bits - sealed.bits - states) < std::abs(nearest.bits - sealed.bits - states))
-        nearest = kivi;
-    }
+    const Sealed nearest = seal(h, "kivi", match_bits("kivi", options, {1, d}, h.tokens(), sealed.bits + states));
     out.kivi += part * output_error(correction_data(h, nearest, kv::View::decode), nullptr);
     out.kivi_bits += part * nearest.bits;
   }
@@ -218,7 +211,7 @@ Experiment adapters() {
           .output("o_err_plain", "1",
                   "||O - O^||_F / ||O||_F of the quantiser in the decode view, queries that see sealed slots", {"head"})
           .output("o_err_corrected", "1", "the same with adapters", {"head"})
-          .output("o_err_kivi", "1", "the same of KIVI with the group whose bits come nearest", {"head"})
+          .output("o_err_kivi", "1", "the same of KIVI with the groups whose bits come nearest", {"head"})
           .output("bits_corrected", "bit", "stored bits a value, states included", {"head"})
           .output("bits_kivi", "bit", "stored bits a value of that KIVI", {"head"})
           .output("validation_loss", "1", "1000 mean squared error of the output on the window for validation",

@@ -1,4 +1,6 @@
 // F4: bits and group size. F7: float, integer, MX and NV elements at equal bits.
+#include <cmath>
+
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
@@ -54,10 +56,23 @@ Record compute_bits(const Point& p, Rng) {
                    min_format(bits, std::min<std::size_t>(group, p.shared<Head>("head").d)));
 }
 
+// The format with the G of at most `longest` values whose bits come nearest to `target`.
+Format nearest_bits(const Format& format, std::size_t longest, double target) {
+  Format best = kv::with_group(format, longest);
+  for (std::size_t group = longest / 2; group >= 8; group /= 2) {
+    const Format own = kv::with_group(format, group);
+    if (std::abs(own.bits_per_value() - target) < std::abs(best.bits_per_value() - target)) best = own;
+  }
+  return best;
+}
+
 Record compute_formats(const Point& p, Rng) {
-  const Format format = parse_format(p.text("format"));
-  Format token = format;
-  token.group_size = std::min(format.group_size, p.shared<Head>("head").d);
+  const Format named = parse_format(p.text("format"));
+  const std::size_t d = p.shared<Head>("head").d;
+  const bool match = p.text("match") == "bits";
+  const Format format = match ? nearest_bits(named, 128, p.real("bits_target")) : named;
+  Format token = match ? nearest_bits(named, d, p.real("bits_target")) : named;
+  token.group_size = std::min(token.group_size, d);
   return errors_of(p, format, token)
       .set("stored_bits", format.bits_per_value())
       .set("stored_token_bits", token.bits_per_value());
@@ -89,10 +104,15 @@ std::vector<Row> formats_rows(const Results& results) {
       const std::string name = fmt::format("o_err[format={},method={}]", format.text(), pair.name);
       Row row =
           mean_row(name, over_seeds(results, "o_err", {{"format", format}, {"pair", pair.name}}), results.rng(name));
-      row.note = fmt::format(
-          "{} bits a value",
-          results.at("stored_bits", {{"format", format}, {"tensor", results.coordinates("tensor").front()}}));
+      const Coordinates where{{"format", format}, {"tensor", results.coordinates("tensor").front()}};
+      row.note = fmt::format("{} bits a value, {} in token-wise groups", results.at("stored_bits", where),
+                             results.at("stored_token_bits", where));
       rows.push_back(row);
+    }
+  if (results.params().text("match") == "bits")
+    for (Row& row : rows) {  // bands belong to the formats' own groups
+      row.quantity = fmt::format("matched {}", row.quantity);
+      row.note += fmt::format("; G chosen for {} bits", results.params().real("bits_target"));
     }
   return rows;
 }
@@ -135,6 +155,9 @@ Experiment formats_figure() {
   for (Value& name : names.list) name = cache_format(name.text());
   return with_references(
       on_heads(with_heads(Experiment{"kvlinc/formats"}, 16, 2048)
+                   .param("match", "none", "bits: G of each format such that its bits come nearest to bits_target",
+                          one_of({"none", "bits"}))
+                   .param("bits_target", 4.5, "bits a value that --match bits aims at", between(1, 16))
                    .axis("format", names, "", "elements and scales of keys and values"))
           .paper(kPaper, "F7", "Errors of 4-bit elements at equal bits")
           .output("stored_bits", "bit", "bits a value in channel-wise groups, scales and minima included")

@@ -94,6 +94,9 @@ using RulesPtr = std::shared_ptr<const std::vector<kv::LayerRules>>;
 RulesPtr make_rules(const Point& p, Rng) {
   const model::Config& config = (*p.shared<ModelTextPtr>("model_text")).model.config();
   const Named named = parse_named(p.text("cache"));
+  kv::MethodOptions asked;
+  asked.group_span_layer = p.text("group_span") == "layer";
+  warn_of_groups(asked, {config.kv_heads, config.head_dim});
   const auto method = kv::make_method(named.method, matched_options(p, named, kv::parse_view(p.text("view")), config));
   auto rules = std::make_shared<std::vector<kv::LayerRules>>();
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
@@ -234,12 +237,29 @@ const std::vector<std::string> kMethods = {
     "fp",     "kivi", "kivi_pre", "quarot",  "kvlinc",       "kvlinc_adapters", "had_channel",        "per_token",
     "gear_l", "gear", "resq",     "kvquant", "kivi:sinks=4", "kvlinc:sinks=4",  "had_channel:sinks=4"};
 
+kv::MethodOptions spanning(const Params& p) {
+  kv::MethodOptions options;
+  options.group_span_layer = p.text("group_span") == "layer";
+  return options;
+}
+
+kv::LayerShape shape_of(const Params& p) {
+  const model::Config config = model::read_config(model::find_model(p.text("model")));
+  return {config.kv_heads, config.head_dim};
+}
+
 void check_params(const Params& p) {
   if (p.integer("stepwise") > p.integer("context"))
     throw_error(ExitCode::usage, "--stepwise: {} tokens; a text has {}", p.integer("stepwise"), p.integer("context"));
   if (p.integer("features") % 2 != 0)
     throw_error(ExitCode::usage, "--features: {}; an even number is expected", p.integer("features"));
   kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(128, "--residual");
+}
+
+std::vector<Row> rows_with_groups(const Results& results) {
+  std::vector<Row> rows = perplexity_rows(results);
+  add_group_row(spanning(results.params()), shape_of(results.params()), rows);
+  return rows;
 }
 
 Experiment perplexity() {
@@ -290,7 +310,7 @@ Experiment perplexity() {
           .full("texts=8 bits=2,3,4 stepwise=384")
           .cost(700)
           .point(compute_perplexity)
-          .rows(perplexity_rows));
+          .rows(rows_with_groups));
 }
 LOWBIT_REGISTER(perplexity);
 

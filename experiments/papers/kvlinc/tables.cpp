@@ -1,5 +1,6 @@
 #include "experiments/papers/kvlinc/tables.hpp"
 
+#include <atomic>
 #include <cmath>
 #include <stdexcept>
 
@@ -68,6 +69,21 @@ void keep_full_runs(std::vector<Row>& rows, std::size_t seeds) {
     row.ours = std::nan("");
     row.interval.reset();
   }
+}
+
+void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape) {
+  static std::atomic_flag said;
+  const std::string note = kv::shape_note(options, shape);
+  if (!note.empty() && !said.test_and_set()) fmt::print(stderr, "warning: {}\n", note);
+}
+
+void add_group_row(const kv::MethodOptions& options, const kv::LayerShape& shape, std::vector<Row>& rows) {
+  const std::string note = kv::shape_note(options, shape);
+  if (note.empty()) return;
+  rows.push_back(
+      exact_row("values of a token-wise group",
+                static_cast<double>(kv::token_group(options.v_group.value_or(options.group), options, shape))));
+  rows.back().note = note;
 }
 
 }  // namespace lowbit::kvlinc

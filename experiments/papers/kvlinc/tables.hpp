@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "experiments/core/reference_table.hpp"
+#include "sim/kv/methods/method.hpp"
 
 namespace lowbit::kvlinc {
 
@@ -29,5 +30,10 @@ Row median_row(const std::string& quantity, const std::vector<double>& values, c
 /// Rows whose band belongs to kBandSeeds heads lose it (NaN: not run) when fewer were drawn: a quick run is no
 /// evidence.
 void keep_full_runs(std::vector<Row>& rows, std::size_t seeds);
+
+/// Says once on stderr that token-wise groups are shorter than asked for because they end at the head (or layer).
+void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape);
+/// The same as a row, so that the file records it; no row where groups are as asked for.
+void add_group_row(const kv::MethodOptions& options, const kv::LayerShape& shape, std::vector<Row>& rows);
 
 }  // namespace lowbit::kvlinc
