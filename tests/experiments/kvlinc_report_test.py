@@ -1,5 +1,9 @@
 """kvlinc from the outside: the program runs, every reference has a row, figures are drawn, own tensors and bad ones."""
 
+import os
+import pathlib
+import subprocess
+
 import h5py
 import numpy as np
 import pytest
@@ -161,12 +165,12 @@ def same_bytes(tmp_path, *arguments):
     """A run in one piece, on one thread and on two, and in merged shards gives one file."""
     reproducible = (*arguments, "--reproducible")
     for name, extra in (("one", ("--threads", "1")), ("two", ("--threads", "2")), ("parts", ("--shard", "0/2")), ("parts", ("--shard", "1/2"))):
-        run(tmp_path / name, *reproducible, *extra)
+        program.run(tmp_path / name, *reproducible, *extra)
     figure = f"{arguments[0]}.h5"
     parts = sorted(map(str, (tmp_path / "parts" / "kvlinc").glob("*shard*.h5")))
     assert len(parts) == 2
     merged = tmp_path / figure
-    done = subprocess.run([BINARY.parent / "lowbit", "merge", *parts, "-o", merged, "--reproducible"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([program.binary.parent / "lowbit", "merge", *parts, "-o", merged, "--reproducible"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     whole = (tmp_path / "one" / "kvlinc" / figure).read_bytes()
     assert (tmp_path / "two" / "kvlinc" / figure).read_bytes() == whole
@@ -193,14 +197,14 @@ def test_shards_over_texts_and_layers_merge_to_the_serial_file(tmp_path, argumen
 
 
 def test_short_groups_are_warned_of_once_and_recorded(tmp_path):
-    done = call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
+    done = program.call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
     assert done.returncode == 0
-    assert any("those of the head (64)" in row["note"] for row in report(tmp_path, "average_bits"))
+    assert any("those of the head (64)" in row["note"] for row in program.report(tmp_path, "average_bits"))
     assert done.stderr.count("warning: token-wise groups of 128 are those of the head (64)") == 1
 
 
 def test_formats_at_equal_bits(tmp_path):
-    run(tmp_path, "formats", "--match", "bits", "--seeds", "1", "--length", "256", "--queries", "16", "--tensors", "none", "--format", "int4:g128:min:s=fp16,e2m1:g16:s=e4m3,int4:g128:s=fp16")
-    data = lowbit_results.open(tmp_path / "kvlinc" / "formats.h5").dataset
+    program.run(tmp_path, "formats", "--match", "bits", "--seeds", "1", "--length", "256", "--queries", "16", "--tensors", "none", "--format", "int4:g128:min:s=fp16,e2m1:g16:s=e4m3,int4:g128:s=fp16")
+    data = program.result(tmp_path, "formats").dataset
     for name in ("stored_bits", "stored_token_bits"):
         assert np.abs(data[name].values - 4.5).max() <= 0.05

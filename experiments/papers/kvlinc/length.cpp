@@ -210,9 +210,6 @@ Experiment average_bits() {
                 "method, 2 bits, G = 128, R = 128; d: with correction states of D features")
           .dim("kind", texts({std::begin(kKinds), std::end(kKinds)}), "", "what the bytes are")
           .draws_vary_with({"setting"})
-          .validate([](const Params&) {
-            warn_of_groups({}, {1, shape_of("model").d});
-          })
           .shared("head", {"setting"}, make_budget_head)
           .output("stored_bits", "bit", "bytes held while the last token attends * 8 / cached values")
           .output("bits_of_kind", "bit", "the same by kind of bytes", {"kind"})
