@@ -57,7 +57,10 @@ def perplexity(results):
                 place = y + (i - (len(ds["bits"]) - 1) / 2) * 0.25
                 panel.plot([percent(mean - 2 * error), percent(mean + 2 * error)], [place] * 2, color=BLACK, linewidth=0.8)
                 panel.plot(percent(mean), place, "os^"[i], color=colour_of(method), label=f"{bits} bits" if y == 0 else None)
-        panel.set(title={"all": "every full block quantised", "decode": "as decoding sees it", "prefill_fp": "unquantised first half"}[view], xlabel="perplexity added (%)", xscale="symlog")
+        panel.set(title={"all": "every full block quantised", "decode": "as decoding sees it", "prefill_fp": "unquantised first half"}[view], xlabel="perplexity added (%)")
+        low, high = panel.get_xlim()
+        if low <= 0 or high > 10 * low:  # a logarithmic axis within one decade has no labels
+            panel.set_xscale("symlog")
         panel.legend(fontsize=6)
     axes[0, 0].set_yticks(range(len(methods)), [label_of(m) for m in methods])
     axes[0, 0].invert_yaxis()
