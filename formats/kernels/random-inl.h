@@ -74,20 +74,29 @@ struct Philox {
   }
 };
 
-/// Words of four vectors of counters, round by round side by side: each alone waits for its multiplications, and what
-/// a processor looks ahead holds little more than one.
+/// All rounds of some counters, side by side.
+template <class... Counters>
+HWY_INLINE void philox_rounds(const std::uint64_t* HWY_RESTRICT keys, Counters&... counters) {
+#pragma GCC unroll 10
+  for (int r = 0; r < 20; r += 2) {
+    const V64 key0 = hn::Set(D64(), keys[r]), key1 = hn::Set(D64(), keys[r + 1]);
+    (counters.round(key0, key1), ...);
+  }
+}
+
+/// Words of four vectors of counters. Each alone waits for its multiplications, and what a processor looks ahead holds
+/// little more than one: as many side by side as there are registers for.
 HWY_INLINE void philox_words(V64 counter, V64 next, std::uint64_t stream, const std::uint64_t* HWY_RESTRICT keys,
                              std::uint32_t* HWY_RESTRICT to) {
   const D64 d64;
   const std::size_t words = 4 * hn::Lanes(d64);
   const V64 second = hn::Add(counter, next), third = hn::Add(second, next);
   Philox a(counter, stream), b(second, stream), c(third, stream), e(hn::Add(third, next), stream);
-  for (int r = 0; r < 20; r += 2) {
-    const V64 key0 = hn::Set(d64, keys[r]), key1 = hn::Set(d64, keys[r + 1]);
-    a.round(key0, key1);
-    b.round(key0, key1);
-    c.round(key0, key1);
-    e.round(key0, key1);
+  if constexpr (HWY_MAX_BYTES == 64) {
+    philox_rounds(keys, a, b, c, e);
+  } else {
+    philox_rounds(keys, a, b);
+    philox_rounds(keys, c, e);
   }
   a.store(to);
   b.store(to + words);
