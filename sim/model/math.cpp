@@ -59,7 +59,7 @@ LOWBIT_CLONES double dot(const float* x, const float* y, std::size_t n) {
 
 // The rows are read once from memory: what comes kAhead values later is asked for early, beyond the row's end too.
 LOWBIT_CLONES void row_products(ConstRows w, const float* x, float* y) {
-  constexpr std::size_t kWide = 32, kAhead = 256;
+  constexpr std::size_t kWide = 32, kAhead = 1024;
   for (std::size_t i = 0; i < w.rows; ++i) {
     const float* row = w.row(i);
     float lane[kWide] = {};
