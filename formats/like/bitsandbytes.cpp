@@ -69,7 +69,7 @@ void dequantize(const Format& format, float, std::span<const std::uint8_t> codes
   }
 }
 
-constexpr Pipeline kPipeline{nullptr, quantize, dequantize};
+constexpr Pipeline kBitsandbytesPipeline{nullptr, quantize, dequantize};
 
 void resolve(Format& format, std::span<const std::string>) {
   require_one_of(format, format.like, kFormats);
@@ -84,8 +84,8 @@ const Implementation kBitsandbytes{
     "PyPI bitsandbytes 0.50.2, functional.quantize_4bit; checked against the running code",
     kFormats,
     resolve,
-    fake_with<kPipeline>,
-    encode_with<kPipeline>,
-    decode_with<kPipeline>};
+    fake_with<kBitsandbytesPipeline>,
+    encode_with<kBitsandbytesPipeline>,
+    decode_with<kBitsandbytesPipeline>};
 
 }  // namespace lowbit::like

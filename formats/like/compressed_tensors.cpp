@@ -185,7 +185,7 @@ void resolve(Format& format, std::span<const std::string> given) {
                  "; integers with any gN, channel or tensor");
 }
 
-constexpr Pipeline kPipeline{global_scale_of, quantize, dequantize};
+constexpr Pipeline kCompressedTensorsPipeline{global_scale_of, quantize, dequantize};
 
 }  // namespace
 
@@ -197,7 +197,7 @@ const Implementation kCompressedTensors{
     kFormats,
     resolve,
     fake_with<fake_group>,
-    encode_with<kPipeline>,
-    decode_with<kPipeline>};
+    encode_with<kCompressedTensorsPipeline>,
+    decode_with<kCompressedTensorsPipeline>};
 
 }  // namespace lowbit::like

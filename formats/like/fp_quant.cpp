@@ -177,18 +177,18 @@ void dequantize_codes(const Format& format, float global, std::span<const std::u
   }
 }
 
-constexpr Pipeline kPipeline{tensor_scale, quantize_codes, dequantize_codes};
+constexpr Pipeline kFpQuantPipeline{tensor_scale, quantize_codes, dequantize_codes};
 
 Quantized encode_tensor(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
   if (format.zero_point != ZeroPoint::none)
     throw_error(ExitCode::usage,
                 "like=fp_quant: asym has no codes, its zero points are floats of any size, NaN for a constant group");
   if (format.group == GroupKind::size) require_whole_groups(format, layout, format.group_size);
-  return encode(kPipeline, format, layout, x, context);
+  return encode(kFpQuantPipeline, format, layout, x, context);
 }
 
 void decode_tensor(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
+  decode(kFpQuantPipeline, quantized, y);
 }
 
 void resolve(Format& format, std::span<const std::string> given) {

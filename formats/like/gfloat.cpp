@@ -53,7 +53,7 @@ void dequantize(const Format& format, float, std::span<const std::uint8_t> codes
                      std::ldexp(double{lowbit::decode(element, codes[i] & (element.code_count() - 1))}, exponent));
 }
 
-constexpr Pipeline kPipeline{nullptr, quantize, dequantize};
+constexpr Pipeline kGfloatPipeline{nullptr, quantize, dequantize};
 
 void resolve(Format& format, std::span<const std::string>) {
   if (format.element->is_integer()) format.range = IntegerRange::full;
@@ -69,8 +69,8 @@ const Implementation kGfloat{
     "PyPI gfloat 0.5.2, block.quantize_block and compute_scale_amax; checked against the running code (numpy 2.4.6)",
     kFormats,
     resolve,
-    fake_with<kPipeline>,
-    encode_with<kPipeline>,
-    decode_with<kPipeline>};
+    fake_with<kGfloatPipeline>,
+    encode_with<kGfloatPipeline>,
+    decode_with<kGfloatPipeline>};
 
 }  // namespace lowbit::like

@@ -51,6 +51,8 @@ void fake(FakeGroup quantize, const Format& format, const Layout& layout, const 
           const QuantizeContext& context);
 
 /// The three entries of an Implementation that is one pipeline, or one fake quantiser of a group.
+/// Pipelines have names of their own all over the program: g++ 14 gives instances for equally named objects of several
+/// anonymous namespaces one weak symbol, and the linker then keeps one of them for all.
 template <const Pipeline& pipeline>
 void fake_with(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
   fake(pipeline, format, layout, x, y, context);

@@ -54,7 +54,7 @@ void dequantize(const Format& format, float tensor_scale, std::span<const std::u
   }
 }
 
-constexpr Pipeline kPipeline{tensor_scale, quantize, dequantize};
+constexpr Pipeline kModeloptExportPipeline{tensor_scale, quantize, dequantize};
 
 void resolve(Format& format, std::span<const std::string>) {
   require_one_of(format, format.like, kFormats);
@@ -69,8 +69,8 @@ const Implementation kModeloptExport{
     "PyPI nvidia-modelopt 0.47.0, qtensor/nvfp4_tensor.py; checked against the running code (torch 2.15.0)",
     kFormats,
     resolve,
-    fake_with<kPipeline>,
-    encode_with<kPipeline>,
-    decode_with<kPipeline>};
+    fake_with<kModeloptExportPipeline>,
+    encode_with<kModeloptExportPipeline>,
+    decode_with<kModeloptExportPipeline>};
 
 }  // namespace lowbit::like

@@ -46,7 +46,7 @@ void dequantize(const Format& format, float, std::span<const std::uint8_t> codes
   for (std::size_t i = 0; i < codes.size(); ++i) y[i] = lowbit::decode(*format.element, codes[i] & 0xFu) * scale;
 }
 
-constexpr Pipeline kPipeline{nullptr, quantize, dequantize};
+constexpr Pipeline kModeloptMxfp4Pipeline{nullptr, quantize, dequantize};
 
 void resolve(Format& format, std::span<const std::string> given) {
   if (format.is_block() && !is_given(given, "rule")) format.rule = ScaleRule::ceil;
@@ -65,8 +65,8 @@ const Implementation kModeloptMxfp4{
     "left out",
     kFormats,
     resolve,
-    fake_with<kPipeline>,
-    encode_with<kPipeline>,
-    decode_with<kPipeline>};
+    fake_with<kModeloptMxfp4Pipeline>,
+    encode_with<kModeloptMxfp4Pipeline>,
+    decode_with<kModeloptMxfp4Pipeline>};
 
 }  // namespace lowbit::like

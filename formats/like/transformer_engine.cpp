@@ -58,16 +58,16 @@ void dequantize(const Format& format, float tensor_amax, std::span<const std::ui
   }
 }
 
-constexpr Pipeline kPipeline{tensor_scale, quantize, dequantize};
+constexpr Pipeline kTransformerEnginePipeline{tensor_scale, quantize, dequantize};
 
 void fake_tensor(const Format& format, const Layout& layout, const float* x, float* y, const QuantizeContext& context) {
-  fake(kPipeline, format, layout, x, y, context);
+  fake(kTransformerEnginePipeline, format, layout, x, y, context);
 }
 Quantized encode_tensor(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
-  return encode(kPipeline, format, layout, x, context);
+  return encode(kTransformerEnginePipeline, format, layout, x, context);
 }
 void decode_tensor(const Quantized& quantized, float* y) {
-  decode(kPipeline, quantized, y);
+  decode(kTransformerEnginePipeline, quantized, y);
 }
 
 void resolve(Format& format, std::span<const std::string>) {
