@@ -5,8 +5,8 @@
 namespace lowbit {
 
 /// "4194304 bytes, fnv1a64 0123456789abcdef" of a file, or of all files below a folder with their names; "" where there
-/// is no such file (a word that only looks like a path). "model:NAME" and the name of a model in the cache stand for the
-/// model's folder. Error 66 or 74 if it cannot be read.
+/// is no such file (a word that only looks like a path). "model:NAME" and the name of a model in the cache stand for
+/// the model's folder. Error 66 or 74 if it cannot be read.
 std::string input_digest(const std::string& input);
 
 }  // namespace lowbit

@@ -28,7 +28,9 @@ void refuse_unknown(const Declaration& experiment, const std::vector<Setting>& s
 }
 
 std::string place_of(const Setting& setting) {
-  return fmt::format("{} {}", setting.place, setting.name);
+  std::string option = "--" + setting.name;
+  std::replace(option.begin(), option.end(), '_', '-');
+  return setting.place == option ? option : fmt::format("{} {}", setting.place, setting.name);
 }
 
 PlannedAxis plan_axis(const AxisDeclaration& axis, const Params& params, const Setting* setting) {

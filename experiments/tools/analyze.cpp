@@ -131,8 +131,7 @@ int run(const Words& words) {
   }
   std::vector<TensorAnalysis> results;
   for (std::size_t i = 0; i < selection.tensors.size(); ++i)
-    results.push_back(
-        analyse(selection.labels[i], selection.tensors[i], layouts[i], transforms, formats, threads));
+    results.push_back(analyse(selection.labels[i], selection.tensors[i], layouts[i], transforms, formats, threads));
   if (line.given("out")) write_analysis(line.text("out"), results, line.given("force"));
   print_analysis(results, form);
   if (selection.skipped > 0)

@@ -25,6 +25,7 @@ void quantize_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const
                             const QuantizeContext& context);
 void encode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const float* x, const SplitParts& out,
                           const QuantizeContext& context);
-void decode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const SplitParts& in, float* y, Workers* workers);
+void decode_column_tensor(const BlockPlan& plan, const ColumnGrid& grid, const SplitParts& in, float* y,
+                          Workers* workers);
 
 }  // namespace lowbit::kernels

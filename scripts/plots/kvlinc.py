@@ -92,7 +92,7 @@ def bits(results):
                 colour = SCHEMES[name][1] if dim == "scheme" else colour_of(name)
                 panel.plot(ds["bits"], mean, line, marker="o", markersize=2.5, linewidth=0.9, color=colour, label=(SCHEMES[name][0] if dim == "scheme" else label_of(name)).replace("\n", " ") if group == ds["group"].values[-1] else None)
         panel.set(title=title, xlabel="bits of the codes", yscale="log", xticks=ds["bits"].values)
-        panel.legend(fontsize=6)
+        style.legend_under(panel)
     axes[0, 0].set_ylabel("relative error (lines: G = " + ", ".join(str(g) for g in ds["group"].values) + ")")
     return fig
 
@@ -147,7 +147,7 @@ def formats(results):
             colour = SCHEMES[name][1] if dim == "scheme" else colour_of(name)
             panel.plot(mean, y, MARKERS[i], color=colour, label=SCHEMES[name][0].replace("\n", " ") if dim == "scheme" else label_of(name))
         panel.set(title={"k_rel_f": "keys", "v_rel_f": "values", "o_err": "output"}[output], xlabel="relative error", xlim=(0, None))
-        panel.legend(fontsize=6)
+        style.legend_under(panel, 1)
     stored = ds["stored_bits"].sel(tensor=seeds(ds)[0])
     axes[0, 0].set_yticks(y, [f"{n}  ({float(stored.sel(format=n)):.2f})" for n in names])
     axes[0, 0].set_ylabel("format (stored bits a value, channel-wise)")

@@ -62,6 +62,11 @@ def legend_below(fig, handles, labels, columns):
     fig.legend(handles, labels, loc="lower center", ncol=columns, bbox_to_anchor=(0.5, 0), borderaxespad=0.3)
 
 
+def legend_under(panel, columns=2):
+    """A panel's own legend, under its axis: where curves fill the panel."""
+    panel.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=columns, borderaxespad=0)
+
+
 def empty_panel(axes, text):
     """A panel whose data do not exist yet: a frame and the reason."""
     axes.set_xticks([])

@@ -1,5 +1,5 @@
-// The contract of an early-exit detector. A detector is told what a running generation shows at each step and answers go,
-// stop, or "probe first"; the same object runs on recorded traces, on simulated ones and inside live generation.
+// The contract of an early-exit detector. A detector is told what a running generation shows at each step and answers
+// go, stop, or "probe first"; the same object runs on recorded traces, on simulated ones and inside live generation.
 //
 //   RCPD rule C_short:   bool step(v): return v.rank(0) <= 20 && v.rank(1) <= 20 && v.rank(2) <= 20;
 //   DEER:                step(v): return probe(Probe::trial_answer) at a transition word;
@@ -41,8 +41,8 @@ enum Signal : std::uint32_t {
 /// What a detector may ask for before it decides.
 enum class Probe {
   none,
-  trial_answer,   ///< a short induced answer and the confidence in it
-  forced_answer   ///< the greedy answer from this prefix
+  trial_answer,  ///< a short induced answer and the confidence in it
+  forced_answer  ///< the greedy answer from this prefix
 };
 
 struct ProbeResult {
@@ -64,21 +64,21 @@ struct Decision {
 class View {
  public:
   virtual ~View() = default;
-  virtual std::size_t step() const = 0;                 ///< 0-based number of this sentence (token)
-  virtual std::int64_t tokens() const = 0;              ///< thinking tokens so far
-  virtual std::size_t history() const = 0;              ///< steps seen, this one included
+  virtual std::size_t step() const = 0;                   ///< 0-based number of this sentence (token)
+  virtual std::int64_t tokens() const = 0;                ///< thinking tokens so far
+  virtual std::size_t history() const = 0;                ///< steps seen, this one included
   virtual std::int64_t rank(std::size_t back) const = 0;  ///< rank `back` steps ago; back < history()
   virtual double logp() const = 0;
   virtual double boost() const = 0;
 };
 
 struct DetectorInfo {
-  std::string name;          ///< as on the command line
-  std::string description;   ///< one line
-  std::string source;        ///< paper, section
+  std::string name;         ///< as on the command line
+  std::string description;  ///< one line
+  std::string source;       ///< paper, section
   Granularity granularity = Granularity::sentence;
   std::uint32_t signals = kNoSignal;
-  std::size_t history = 1;   ///< steps of history that it reads
+  std::size_t history = 1;  ///< steps of history that it reads
 };
 
 class Detector {
@@ -93,8 +93,8 @@ class Detector {
   virtual bool thinks() const { return true; }
 };
 
-/// An offline controller sees the whole trace: an upper bound, not a method. Returns the 0-based sentence after which it
-/// stops, or sentences() for the natural end.
+/// An offline controller sees the whole trace: an upper bound, not a method. Returns the 0-based sentence after which
+/// it stops, or sentences() for the natural end.
 class Controller {
  public:
   virtual ~Controller() = default;

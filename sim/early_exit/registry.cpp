@@ -1,11 +1,11 @@
 #include "sim/early_exit/registry.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "formats/error.hpp"
 
@@ -13,7 +13,8 @@ namespace lowbit::early_exit {
 
 namespace {
 constexpr std::array<DetectorKind, 11> kKinds{{
-    {"rcpd", "rules=15 bit set of C_sat 1, C_conv 2, C_short 4, C_long 8; scale=1 factor on every threshold", make_rcpd},
+    {"rcpd", "rules=15 bit set of C_sat 1, C_conv 2, C_short 4, C_long 8; scale=1 factor on every threshold",
+     make_rcpd},
     {"rank", "at=5 rank at which to stop, at sentence ends", make_rank_rule},
     {"token-rank", "at=5 rank at which to stop, after any token", make_token_rank_rule},
     {"probability", "tau=0.5 probability above which to stop", make_probability},
@@ -71,7 +72,9 @@ void Options::finish() const {
   }
 }
 
-std::span<const DetectorKind> detector_kinds() { return kKinds; }
+std::span<const DetectorKind> detector_kinds() {
+  return kKinds;
+}
 
 std::unique_ptr<Detector> make_detector(std::string_view spec) {
   const std::string_view name = spec.substr(0, spec.find(':'));

@@ -2,10 +2,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 #include <thread>
 
 #include "formats/error.hpp"
@@ -20,7 +20,7 @@ class InputFile {
  public:
   explicit InputFile(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (fd_ < 0) throw_error(ExitCode::no_input, "cannot open '{}': {}", path, std::strerror(errno));
-    struct stat info{};
+    struct stat info {};
     if (::fstat(fd_, &info) == 0 && S_ISDIR(info.st_mode)) {
       ::close(fd_);
       throw_error(ExitCode::no_input, "'{}' is a folder; accepted: a file of traces, one JSON object a line", path);
@@ -49,7 +49,7 @@ struct Batch {
   std::size_t size = 0;        ///< bytes of lines in `text`
   std::size_t first_line = 0;  ///< 1-based number of the first line
   std::size_t lines = 0;
-  bool too_long = false;       ///< instead of text: one line above the limit
+  bool too_long = false;  ///< instead of text: one line above the limit
 };
 
 struct Parsed {
@@ -128,7 +128,9 @@ class LineSource {
   std::size_t next_line_ = 1;
 };
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
 
 std::vector<Parsed> parse_batch(const Batch& batch, TraceParser& parser, std::size_t max_line) {
   std::vector<Parsed> parsed;

@@ -19,7 +19,8 @@ template <int kBits>
 [[gnu::always_inline]] inline F16 codes_of(const std::uint8_t* p) {
   std::uint32_t word[kBits / 2];
   std::memcpy(word, p, sizeof word);
-  if constexpr (kBits == 2) return __builtin_convertvector((I16)((U16{} + word[0]) >> kShift2 & 3), F16);
+  if constexpr (kBits == 2)
+    return __builtin_convertvector((I16)((U16{} + word[0]) >> kShift2 & 3), F16);
   else {
     const U16 low = U16{} + word[0], high = U16{} + word[1];
     const U16 both = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31);
@@ -30,7 +31,9 @@ template <int kBits>
 // What a row's 16 channels are: float32, codes with scale and zero a channel, codes alone.
 struct FloatRows {
   ConstRows rows;
-  [[gnu::always_inline]] inline F16 get(std::size_t t, std::size_t block) const { return load(rows.row(t) + 16 * block); }
+  [[gnu::always_inline]] inline F16 get(std::size_t t, std::size_t block) const {
+    return load(rows.row(t) + 16 * block);
+  }
 };
 template <int kBits>
 struct ScaledCodes {
@@ -75,7 +78,8 @@ struct Codes {
 }
 
 template <int kBlocks, int kQueries, class Source>
-[[gnu::always_inline]] inline void logits_of(const Source& source, std::size_t rows, const float* const* q, float* const* out) {
+[[gnu::always_inline]] inline void logits_of(const Source& source, std::size_t rows, const float* const* q,
+                                             float* const* out) {
   F16 own[kQueries][kBlocks];
 #pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
@@ -104,7 +108,8 @@ template <int kBlocks, int kQueries, class Source>
 }
 
 template <int kBlocks, int kQueries, class Source>
-[[gnu::always_inline]] inline void sums_of(const Source& source, std::size_t rows, const float* const* weights, float* const* sums) {
+[[gnu::always_inline]] inline void sums_of(const Source& source, std::size_t rows, const float* const* weights,
+                                           float* const* sums) {
   F16 sum[kQueries][kBlocks];
 #pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
@@ -147,31 +152,34 @@ template <class Job>
 
 template <class Source>
 [[gnu::always_inline]] inline void all_logits(const Source& source, std::size_t rows, ConstRows q, Rows out) {
-  share(q.rows, [&]<int kQueries>(std::size_t first) __attribute__((always_inline)) {
-    const float* queries[kQueries];
-    float* logits[kQueries];
+  share(
+      q.rows, [&]<int kQueries>(std::size_t first) __attribute__((always_inline)) {
+        const float* queries[kQueries];
+        float* logits[kQueries];
 #pragma GCC unroll 8
-    for (int i = 0; i < kQueries; ++i) {
-      queries[i] = q.row(first + static_cast<std::size_t>(i));
-      logits[i] = out.row(first + static_cast<std::size_t>(i));
-    }
-    q.columns == 64 ? logits_of<4, kQueries>(source, rows, queries, logits)
-                    : logits_of<8, kQueries>(source, rows, queries, logits);
-  });
+        for (int i = 0; i < kQueries; ++i) {
+          queries[i] = q.row(first + static_cast<std::size_t>(i));
+          logits[i] = out.row(first + static_cast<std::size_t>(i));
+        }
+        q.columns == 64 ? logits_of<4, kQueries>(source, rows, queries, logits)
+                        : logits_of<8, kQueries>(source, rows, queries, logits);
+      });
 }
 
 template <class Source>
 [[gnu::always_inline]] inline void all_sums(const Source& source, std::size_t rows, ConstRows weights, Rows sums) {
-  share(sums.rows, [&]<int kQueries>(std::size_t first) __attribute__((always_inline)) {
-    const float* own[kQueries];
-    float* sum[kQueries];
+  share(
+      sums.rows, [&]<int kQueries>(std::size_t first) __attribute__((always_inline)) {
+        const float* own[kQueries];
+        float* sum[kQueries];
 #pragma GCC unroll 8
-    for (int i = 0; i < kQueries; ++i) {
-      own[i] = weights.row(first + static_cast<std::size_t>(i));
-      sum[i] = sums.row(first + static_cast<std::size_t>(i));
-    }
-    sums.columns == 64 ? sums_of<4, kQueries>(source, rows, own, sum) : sums_of<8, kQueries>(source, rows, own, sum);
-  });
+        for (int i = 0; i < kQueries; ++i) {
+          own[i] = weights.row(first + static_cast<std::size_t>(i));
+          sum[i] = sums.row(first + static_cast<std::size_t>(i));
+        }
+        sums.columns == 64 ? sums_of<4, kQueries>(source, rows, own, sum)
+                           : sums_of<8, kQueries>(source, rows, own, sum);
+      });
 }
 
 [[gnu::always_inline]] inline void run_float_logits(ConstRows rows, ConstRows q, Rows out) {
@@ -181,15 +189,16 @@ template <class Source>
   all_sums(FloatRows{rows}, rows.rows, weights, sums);
 }
 template <int kBits>
-[[gnu::always_inline]] inline void run_logits(const PackedRows& rows, const float* scale, const float* zero, ConstRows q, Rows out) {
+[[gnu::always_inline]] inline void run_logits(const PackedRows& rows, const float* scale, const float* zero,
+                                              ConstRows q, Rows out) {
   if (scale == nullptr)
     all_logits(Codes<kBits>{rows}, rows.rows, q, out);
   else
     all_logits(ScaledCodes<kBits>{rows, scale, zero}, rows.rows, q, out);
 }
 template <int kBits>
-[[gnu::always_inline]] inline void run_sums(const PackedRows& rows, std::size_t group, const float* scale, const float* zero,
-                     ConstRows weights, Rows sums) {
+[[gnu::always_inline]] inline void run_sums(const PackedRows& rows, std::size_t group, const float* scale,
+                                            const float* zero, ConstRows weights, Rows sums) {
   if (scale == nullptr)
     all_sums(Codes<kBits>{rows}, rows.rows, weights, sums);
   else

@@ -64,7 +64,7 @@ def test_known_misses_name_rows_that_exist(quick):
         assert all(len(reason) > 20 for reason in misses.values())
 
 
-@pytest.mark.parametrize("figure", ("scale_format", "theory"))  # the others: scripts/reproduce --check
+@pytest.mark.parametrize("figure", ("gptq", "scale_format", "theory"))  # the others: scripts/reproduce --check
 def test_verdicts_are_the_expected_ones(tmp_path, figure):
     program.run(tmp_path, figure)
     program.check_verdicts(tmp_path, figure)

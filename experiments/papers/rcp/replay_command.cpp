@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "experiments/core/command_line.hpp"
 #include "experiments/core/paper_command.hpp"
@@ -51,8 +52,10 @@ int replay(const std::string& program, const Words& words) {
   std::vector<std::pair<std::string, std::unique_ptr<early_exit::Detector>>> rules;
   for (const std::string& name : line.list("detector")) rules.emplace_back(name, early_exit::make_detector(name));
   if (rules.empty()) rules.emplace_back("rcpd", early_exit::make_detector("rcpd"));
-  if (!json) fmt::print("id\trule\tstopped_by\tsentences\tthink_tok\tprobe_tok\tcontent_tok\tok\n");
+  bool head = json;  // the table has none before its first row: a file that cannot be read leaves nothing on stdout
   const Summary s = stream(traces_path(line), reading(line), [&](const early_exit::Trace& t) {
+    if (!std::exchange(head, true))
+      fmt::print("id\trule\tstopped_by\tsentences\tthink_tok\tprobe_tok\tcontent_tok\tok\n");
     for (const auto& [name, detector] : rules) {
       const auto stop = early_exit::replay(*detector, t);
       if (json)

@@ -4,10 +4,10 @@ namespace lowbit::early_exit {
 
 namespace {
 
-/// DEER (arXiv 2504.15895 and its code): at each transition word induce a trial answer and stop if the mean probability of
-/// its tokens exceeds the threshold; at most `trials` trials.
-/// Differs from the code: the extra condition for Qwen3 (the end token must follow the trial answer) and the limit of
-/// thinking to 0.6 to 0.9 of the token cap need signals that traces do not carry.
+/// DEER (arXiv 2504.15895 and its code): at each transition word induce a trial answer and stop if the mean probability
+/// of its tokens exceeds the threshold; at most `trials` trials. Differs from the code: the extra condition for Qwen3
+/// (the end token must follow the trial answer) and the limit of thinking to 0.6 to 0.9 of the token cap need signals
+/// that traces do not carry.
 class Deer final : public Detector {
  public:
   Deer(double threshold, int trials, bool geometric) : threshold_(threshold), trials_(trials), geometric_(geometric) {}
@@ -16,8 +16,10 @@ class Deer final : public Detector {
     return {geometric_ ? "deer-geometric" : "deer",
             geometric_ ? "confidence of a trial answer at transition words, geometric mean"
                        : "confidence of a trial answer at transition words, arithmetic mean",
-            "arXiv 2504.15895", Granularity::transition,
-            kWait | (geometric_ ? kTrialConfidenceGeometric : kTrialConfidence), 1};
+            "arXiv 2504.15895",
+            Granularity::transition,
+            kWait | (geometric_ ? kTrialConfidenceGeometric : kTrialConfidence),
+            1};
   }
   void reset() override { used_ = 0; }
   Decision step(const View&) override {
@@ -44,7 +46,11 @@ std::unique_ptr<Detector> make(Options& options, bool geometric) {
 
 }  // namespace
 
-std::unique_ptr<Detector> make_deer(Options& options) { return make(options, false); }
-std::unique_ptr<Detector> make_deer_geometric(Options& options) { return make(options, true); }
+std::unique_ptr<Detector> make_deer(Options& options) {
+  return make(options, false);
+}
+std::unique_ptr<Detector> make_deer_geometric(Options& options) {
+  return make(options, true);
+}
 
 }  // namespace lowbit::early_exit

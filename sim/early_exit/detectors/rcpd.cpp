@@ -1,6 +1,6 @@
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 
 #include "sim/early_exit/registry.hpp"
 
@@ -21,8 +21,12 @@ class Rcpd final : public Detector {
   Rcpd(unsigned rules, double scale) : rules_(rules), scale_(scale) {}
 
   DetectorInfo info() const override {
-    return {"rcpd", "four rules on the rank of the end token at sentence ends", "arXiv 2508.17627 v2, appendix C",
-            Granularity::sentence, kRank, 6};
+    return {"rcpd",
+            "four rules on the rank of the end token at sentence ends",
+            "arXiv 2508.17627 v2, appendix C",
+            Granularity::sentence,
+            kRank,
+            6};
   }
 
   Decision step(const View& view) override {

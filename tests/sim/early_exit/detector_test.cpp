@@ -23,7 +23,9 @@ Trace trace_of(std::vector<std::int32_t> ranks) {
   return t;
 }
 
-std::size_t sentences(const char* spec, const Trace& trace) { return replay(*make_detector(spec), trace)->sentences; }
+std::size_t sentences(const char* spec, const Trace& trace) {
+  return replay(*make_detector(spec), trace)->sentences;
+}
 
 }  // namespace
 
@@ -123,8 +125,8 @@ TEST_CASE("the every-token variant is not asked at the last token, which is the 
 }
 
 TEST_CASE("unknown detectors and parameters name what is accepted", "[early_exit]") {
-  CHECK_THROWS_WITH(make_detector("rpcd"), lowbit::test::contains("unknown detector 'rpcd'") &&
-                                               lowbit::test::contains("rcpd, rank"));
+  CHECK_THROWS_WITH(make_detector("rpcd"),
+                    lowbit::test::contains("unknown detector 'rpcd'") && lowbit::test::contains("rcpd, rank"));
   CHECK_THROWS_WITH(make_detector("rcpd:scal=2"), lowbit::test::contains("no parameter 'scal'"));
   CHECK_THROWS_AS(make_detector("rcpd:scale=nan"), Error);
   CHECK_THROWS_AS(make_detector("rcpd:scale=1:scale=2"), Error);

@@ -159,7 +159,8 @@ TEST_CASE_METHOD(Fixture, "static maxima are those that a first pass has shown",
 TEST_CASE("maxima that no float32 holds are refused", "[model]") {
   const std::string path =
       (std::filesystem::temp_directory_path() / fmt::format("lowbit-maxima-{}.json", getpid())).string();
-  for (const char* text : {"{\"a\": 1e300}", "{\"a\": 3.5e38}", "{\"a\": -1}", "{\"a\": null}", "{\"a\": \"1\"}", "[1]"}) {
+  for (const char* text :
+       {"{\"a\": 1e300}", "{\"a\": 3.5e38}", "{\"a\": -1}", "{\"a\": null}", "{\"a\": \"1\"}", "[1]"}) {
     std::ofstream(path) << text;
     CHECK_THROWS_AS(read_maxima(path), Error);
   }
