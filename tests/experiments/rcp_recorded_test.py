@@ -132,3 +132,14 @@ def test_without_a_file_it_says_how_to_give_one(tmp_path):
     done = rcp("recorded", "-o", tmp_path)
     assert done.returncode == 0
     assert lowbit_results.open(tmp_path / "rcp" / "recorded.h5").status == "not_run"
+
+
+def test_replay_of_a_missing_file_leaves_standard_output_empty(tmp_path):
+    done = rcp("replay", tmp_path / "none.jsonl")
+    assert done.returncode == 66 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "none.jsonl" in done.stderr
+
+
+def test_an_error_names_a_typed_option_once():
+    done = rcp("fit", "--train-traces", "many")
+    assert done.returncode == 2 and "--train-traces: 'many'" in done.stderr, done.stderr
