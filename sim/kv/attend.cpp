@@ -67,6 +67,8 @@ void for_each_tile(const Stream& stream, std::size_t channel, std::size_t head_d
     const std::size_t slots = stream.part_slots(p);
     if (reads && !reads(stream.part(p))) continue;
     const Block* block = stream.width() == head_dim ? stream.whole_block(p) : nullptr;
+    if (const Block* next = block != nullptr && p + 1 < stream.parts() ? stream.whole_block(p + 1) : nullptr)
+      next->prefetch();
     if (block != nullptr && packed(first, slots, *block)) continue;
     const ConstRows open = stream.open_rows(p);
     for (std::size_t t = 0; t < slots; t += kTile) {
@@ -113,6 +115,10 @@ void attend(const HeadReader& reader, ConstRows q, std::int64_t position, float 
   if (reader.reads) std::fill_n(logits.data(), q.rows * slots, -INFINITY);  // what is left out has no weight
   bool any = false;
   const auto hide = [&](std::size_t first, std::size_t count) {  // slots at later positions
+    if (reader.k->latest_position() <= position) {
+      any = any || count > 0;
+      return;
+    }
     for (std::size_t t = first; t < first + count; ++t) {
       const bool seen = reader.k->positions()[t] <= position;
       any = any || seen;

@@ -32,10 +32,19 @@ class Block {
   virtual bool logits(std::size_t, ConstRows, KvMath, Rows) const { return false; }
   /// sums(i) += sum of weights(i, t) * row first + t, in the order of rows. false: not offered.
   virtual bool add_rows_to(std::size_t, ConstRows, KvMath, Rows) const { return false; }
+  /// Asks the processor for what logits and add_rows_to will read: blocks are small and lie apart in memory.
+  virtual void prefetch() const {}
   virtual Bytes bytes() const = 0;
   /// Appends everything that is stored, byte by byte: equal dumps are equal blocks.
   virtual void dump(std::vector<std::uint8_t>& out) const = 0;
 };
+
+/// Asks the processor for the cache lines of n bytes; nothing else happens.
+inline void prefetch_bytes(const void* data, std::size_t n) {
+  constexpr std::size_t kLine = 64;
+  const auto* first = static_cast<const char*>(data);
+  for (std::size_t i = 0; i < n; i += kLine) __builtin_prefetch(first + i);
+}
 
 /// Makes blocks. Codecs are constant once made, so that equal rows give equal blocks, however they arrive.
 class Codec {

@@ -19,6 +19,9 @@ class GroupBlock : public Block {
   void decode(std::size_t first, Rows out) const override;
   bool logits(std::size_t first, ConstRows q, KvMath math, Rows out) const override;
   bool add_rows_to(std::size_t first, ConstRows weights, KvMath math, Rows sums) const override;
+  void prefetch() const override {
+    for (const auto* part : {&codes_, &scales_, &zeros_}) prefetch_bytes(part->data(), part->size());
+  }
   Bytes bytes() const override;
   void dump(std::vector<std::uint8_t>& out) const override;
 

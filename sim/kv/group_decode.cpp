@@ -95,11 +95,7 @@ LOWBIT_KV_CLONES void scale_by_one(float* y, float scale, float zero, std::size_
 
 // float16 values first .. first + n - 1.
 void halves(const std::vector<std::uint8_t>& bytes, std::size_t first, std::size_t n, float* y) {
-  for (std::size_t i = 0; i < n; ++i) {
-    std::uint16_t code;
-    std::memcpy(&code, bytes.data() + 2 * (first + i), sizeof code);
-    y[i] = half_value(code);
-  }
+  half_values(bytes.data() + 2 * first, n, y);
 }
 
 }  // namespace
@@ -142,7 +138,9 @@ bool GroupBlock::logits(std::size_t first, ConstRows q, KvMath math, Rows out) c
   const int bits = format_.element->bits;
   if (!fast_ || axis_ != GroupAxis::channel || !packed_rows_fit(bits, width_)) return false;
   const std::size_t g = format_.group_size;
-  std::vector<float> scale(width_), zero(width_);
+  static thread_local std::vector<float> scale, zero;
+  scale.resize(width_);
+  zero.resize(width_);
   for (std::size_t t = 0; t < out.columns;) {  // rows up to the end of their group
     const std::size_t row = first + t, n = std::min(out.columns - t, g - row % g);
     halves(scales_, row / g * width_, width_, scale.data());
@@ -159,7 +157,9 @@ bool GroupBlock::add_rows_to(std::size_t first, ConstRows weights, KvMath math, 
   if (!fast_ || axis_ != GroupAxis::token || !packed_rows_fit(bits, width_) || width_ % g != 0 || g % 16 != 0)
     return false;
   const std::size_t groups = width_ / g, count = weights.columns * groups;
-  std::vector<float> scale(count), zero(count);
+  static thread_local std::vector<float> scale, zero;
+  scale.resize(count);
+  zero.resize(count);
   halves(scales_, first * groups, count, scale.data());
   halves(zeros_, first * groups, count, zero.data());
   packed_sums(bits, packed(first, weights.columns), g, scale.data(), zero.data(), weights, math, sums);

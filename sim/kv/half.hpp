@@ -1,6 +1,7 @@
 // float16 as caches store it.
 #pragma once
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "formats/codec.hpp"
@@ -21,5 +22,8 @@ inline std::uint16_t half_code(float value) {
   static const Element& half = element("fp16");
   return static_cast<std::uint16_t>(encode(half, value, {Rounding::rne, Overflow::ovf}));
 }
+
+/// y(i) = half_value of n codes (unaligned), by the processor's conversion where it has one, with the same bits.
+void half_values(const void* codes, std::size_t n, float* y);
 
 }  // namespace lowbit::kv

@@ -1,31 +1,11 @@
 #include "sim/kv/half_codec.hpp"
 
-#include "sim/kv/half.hpp"
+#include <algorithm>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define LOWBIT_KV_F16C 1
-#endif
+#include "sim/kv/half.hpp"
 
 namespace lowbit::kv {
 namespace {
-
-#ifdef LOWBIT_KV_F16C
-__attribute__((target("avx,f16c"))) void decode_f16c(const std::uint16_t* codes, std::size_t n, float* y) {
-  std::size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i))));
-  for (; i < n; ++i) y[i] = half_value(codes[i]);
-}
-#endif
-
-void decode_row(const std::uint16_t* codes, std::size_t n, float* y) {
-#ifdef LOWBIT_KV_F16C
-  static const bool has = __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
-  if (has) return decode_f16c(codes, n, y);
-#endif
-  for (std::size_t i = 0; i < n; ++i) y[i] = half_value(codes[i]);
-}
 
 class HalfBlock : public Block {
  public:
@@ -36,7 +16,16 @@ class HalfBlock : public Block {
   }
   std::size_t rows() const override { return codes_.size() / width_; }
   void decode(std::size_t first, Rows out) const override {
-    for (std::size_t t = 0; t < out.rows; ++t) decode_row(codes_.data() + (first + t) * width_, width_, out.row(t));
+    for (std::size_t t = 0; t < out.rows; ++t) half_values(codes_.data() + (first + t) * width_, width_, out.row(t));
+  }
+  bool logits(std::size_t first, ConstRows q, KvMath, Rows out) const override {
+    return half_logits(rows_at(first, out.columns), q, out);
+  }
+  bool add_rows_to(std::size_t first, ConstRows weights, KvMath, Rows sums) const override {
+    return half_sums(rows_at(first, weights.columns), weights, sums);
+  }
+  void prefetch() const override {  // the processor goes on by itself
+    prefetch_bytes(codes_.data(), std::min<std::size_t>(2 * codes_.size(), 1024));
   }
   Bytes bytes() const override {
     Bytes bytes;
@@ -49,6 +38,8 @@ class HalfBlock : public Block {
   }
 
  private:
+  HalfRows rows_at(std::size_t first, std::size_t rows) const { return {codes_.data() + first * width_, rows, width_}; }
+
   std::size_t width_;
   std::vector<std::uint16_t> codes_;
 };

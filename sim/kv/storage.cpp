@@ -29,6 +29,11 @@ void Stream::append(ConstRows rows, const std::int64_t* positions) {
   model::copy_rows(rows, Rows(piece.values.data() + old, rows.rows, width_));
   piece.slots += rows.rows;
   positions_.insert(positions_.end(), positions, positions + rows.rows);
+  note_latest(positions, rows.rows);
+}
+
+void Stream::note_latest(const std::int64_t* positions, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) latest_ = std::max(latest_, positions[i]);
 }
 
 void Stream::check_finite(const Piece& piece, std::size_t from, std::size_t count, std::size_t first_slot) const {
@@ -116,6 +121,7 @@ void Stream::overwrite(std::size_t first, ConstRows rows, const std::int64_t* po
     done += n;
   }
   std::copy_n(positions, rows.rows, positions_.begin() + static_cast<std::ptrdiff_t>(first));
+  note_latest(positions, rows.rows);
 }
 
 void Stream::erase(std::size_t first, std::size_t count) {

@@ -1,6 +1,7 @@
 // Storage: what one layer keeps of past tokens.
 #pragma once
 #include <deque>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,8 @@ class Stream {
   std::size_t width() const { return width_; }
   std::size_t slots() const { return positions_.size(); }
   const std::int64_t* positions() const { return positions_.data(); }
+  /// No slot has a later position (that of an erased slot counts on).
+  std::int64_t latest_position() const { return latest_; }
   /// Slots in sealed parts, and in open ones.
   std::size_t sealed() const { return sealed_; }
   std::size_t open() const { return slots() - sealed_; }
@@ -74,6 +77,7 @@ class Stream {
     std::size_t piece, first;  // first: slot that the piece begins with
   };
   Place find(std::size_t slot) const;
+  void note_latest(const std::int64_t* positions, std::size_t count);
   void check_finite(const Piece& piece, std::size_t from, std::size_t count, std::size_t first_slot) const;
   void take_front(std::size_t piece, std::size_t count);
   std::size_t add_sealed(std::size_t at, ConstRows rows, const std::shared_ptr<const Codec>& codec);
@@ -81,6 +85,7 @@ class Stream {
   std::string name_;
   std::size_t width_;
   std::vector<std::int64_t> positions_;
+  std::int64_t latest_ = std::numeric_limits<std::int64_t>::min();
   std::deque<Piece> parts_;
   std::size_t sealed_ = 0;
 };

@@ -98,6 +98,14 @@ TEST_CASE("attention is causal by position, leaves parts out, and reports its ma
   attend(cache.reader(0, 0), q, -1, kScale, out);
   CHECK(out.data()[0] == 0.0f);
 
+  // a slot that is filled again with a later token is hidden from queries before that
+  const auto later = positions_from(400, 1);
+  for (const char* name : {"k", "v"}) cache.storage(0).stream(name).overwrite(299, random_rows(1, 32, 6), later.data());
+  attend(cache.reader(0, 0), q, 399, kScale, out);
+  y = reference(q.data(), rows.k.slice(0, 299), rows.v.slice(0, 299), kScale);
+  for (std::size_t c = 0; c < 32; ++c) CHECK(out.data()[c] == Approx(y[c]).margin(1e-5));
+  for (const char* name : {"k", "v"}) cache.storage(0).stream(name).erase(299, 1);
+
   HeadReader reader = cache.reader(0, 0);
   reader.reads = [](const Stream::Part& part) { return part.first == 64; };
   std::vector<float> mass(300);
