@@ -1,24 +1,36 @@
-// bench_kv [TOKENS] [ROUNDS] [LAYERS]: one decoding step of attention over caches of 3 KV heads of 64 with 3 query
-// heads each, in all layers, so that the whole cache is read: float32, float16 and packed, beside a plain read of as
-// many bytes; and what appending a token costs at several lengths. One thread, best of the rounds.
+// bench_kv [TOKENS] [ROUNDS] [LAYERS]: one decoding step of attention over a cache of 3 KV heads of 64 with 3 query
+// heads each, in all layers, so that the whole cache is read: float32, float16 and packed, with exact and fused sums,
+// on one and two threads, beside the fastest plain read of as many bytes. And what appending a token costs at several
+// lengths.
 #include <fmt/format.h>
 
 #include <chrono>
-#include <deque>
+#include <fstream>
+#include <numeric>
 #include <string>
 
 #include "sim/kv/half_codec.hpp"
 #include "sim/kv/kv.hpp"
 #include "sim/kv/methods/method.hpp"
 #include "sim/rng.hpp"
+#include "sim/threads.hpp"
 
 namespace lowbit::kv {
 namespace {
 
-constexpr std::size_t kHeads = 3, kGroup = 3, kDim = 64;
+constexpr LayerShape kShape{3, 64};
+constexpr std::size_t kGroup = 3;  // query heads of a KV head
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+/// Seconds of the fastest of `rounds` runs.
+template <class Job>
+double best_of(std::size_t rounds, Job job) {
+  double best = 1e30;
+  for (std::size_t r = 0; r < rounds; ++r) {
+    const auto start = std::chrono::steady_clock::now();
+    job();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
 }
 
 Matrix random_rows(std::size_t rows, std::size_t columns) {
@@ -28,96 +40,129 @@ Matrix random_rows(std::size_t rows, std::size_t columns) {
   return out;
 }
 
+/// Size of the largest cache, as the system names it.
+std::string last_cache() {
+  std::string size = "not known", line;
+  for (int i = 0; i < 5; ++i)
+    if (std::ifstream file(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", i)); std::getline(file, line))
+      size = line;
+  return size;
+}
+
+/// "float32", "float16", or a method and its bits ("kivi2").
 LayerRules rules_of(const std::string& name) {
-  const LayerShape shape{1, kDim};
-  MethodOptions options;
-  options.residual = 128;
   if (name == "float32") return {};
   if (name == "float16") {
     LayerRules rules;
     rules.k.codecs = rules.v.codecs = {std::make_shared<HalfCodec>()};
     return rules;
   }
-  if (name.ends_with("4")) options.bits = 4;
-  return make_method(name.substr(0, name.size() - 1), options)->rules(shape, nullptr);
+  MethodOptions options;
+  options.bits = name.back() - '0';
+  return make_method(name.substr(0, name.size() - 1), options)->rules(kShape, nullptr);
 }
 
-std::unique_ptr<Cache> cache_of(const std::string& name, const Matrix& rows, std::size_t tokens) {
-  auto cache = std::make_unique<Cache>(std::vector<LayerShape>{{1, kDim}},
-                                       std::make_unique<WindowPolicy>(std::vector{rules_of(name)}, nullptr), true);
-  std::vector<std::int64_t> positions(tokens);
-  for (std::size_t t = 0; t < tokens; ++t) positions[t] = static_cast<std::int64_t>(t);
-  const ConstRows some = rows.view().slice(0, tokens);
-  cache->append({0, positions.data(), some, some, some, some});
+void append(Cache& cache, std::size_t layers, const Matrix& rows, std::size_t first, std::size_t count) {
+  std::vector<std::int64_t> positions(count);
+  std::iota(positions.begin(), positions.end(), static_cast<std::int64_t>(first));
+  const ConstRows own = rows.view().slice(first, count);
+  for (std::size_t layer = 0; layer < layers; ++layer)
+    cache.append({static_cast<int>(layer), positions.data(), own, own, own, own});
+}
+
+std::unique_ptr<Cache> cache_of(const std::string& name, std::size_t layers, const Matrix& rows, std::size_t tokens) {
+  auto cache = std::make_unique<Cache>(
+      std::vector(layers, kShape), std::make_unique<WindowPolicy>(std::vector(layers, rules_of(name)), nullptr), true);
+  append(*cache, layers, rows, 0, tokens);
   return cache;
 }
 
-// Seconds of reading `bytes` once, in lanes.
-double read_seconds(std::size_t bytes, std::size_t rounds) {
-  const std::vector<float> values(bytes / sizeof(float), 1.0f);
-  double best = 1e30;
-  for (std::size_t r = 0; r < rounds; ++r) {
-    const double start = now();
-    float lane[64] = {};
-    for (std::size_t i = 0; i + 64 <= values.size(); i += 64)
-      for (std::size_t j = 0; j < 64; ++j) lane[j] += values[i + j];
-    volatile float keep = lane[0] + lane[33];
-    (void)keep;
-    best = std::min(best, now() - start);
-  }
-  return best;
+/// Bytes that lie in memory: open slots are counted as float16 and held in float32.
+std::size_t bytes_in_memory(const Cache& cache) {
+  const Bytes held = cache.held();
+  return held.total() + held.tail;
 }
+
+/// Seconds of reading `bytes` once, each thread its share.
+double read_seconds(std::size_t bytes, std::size_t rounds, Threads& threads) {
+  constexpr std::size_t kLanes = 64;
+  const std::size_t parts = 90, part = bytes / sizeof(float) / parts / kLanes * kLanes;
+  const std::vector<float> values(parts * part, 1.0f);
+  std::vector<float> sums(parts);
+  return best_of(rounds, [&] {
+    threads.parallel_for(parts, [&](std::size_t p) {
+      float lane[kLanes] = {};
+      for (const float *x = values.data() + p * part, *end = x + part; x != end; x += kLanes)
+        for (std::size_t j = 0; j < kLanes; ++j) lane[j] += x[j];
+      sums[p] = std::accumulate(lane, lane + kLanes, 0.0f);
+    });
+  });
+}
+
+/// One step: every head of every layer, its query heads together, or one after the other.
+void step(const Cache& cache, std::size_t layers, const Matrix& q, KvMath math, bool shared, Threads& threads) {
+  threads.parallel_for(layers * kShape.kv_heads, [&](std::size_t i) {
+    HeadReader reader = cache.reader(static_cast<int>(i / kShape.kv_heads), i % kShape.kv_heads);
+    reader.math = math;
+    Matrix out(kGroup, kShape.head_dim);
+    const std::size_t rows = shared ? kGroup : 1;
+    for (std::size_t g = 0; g < kGroup; g += rows)
+      attend(reader, q.view().slice(g, rows), cache.next_position(), 0.125f, out.view().slice(g, rows));
+  });
+}
+
+struct Way {
+  const char* name;
+  KvMath math = KvMath::exact;
+  bool shared = true;
+};
+constexpr Way kExact{"exact"}, kFused{"fused", KvMath::fused},
+    kUnshared{"exact, a query head at a time", KvMath::exact, false};
 
 void attention_lines(std::size_t tokens, std::size_t rounds, std::size_t layers) {
-  const Matrix rows = random_rows(tokens, kDim), q = random_rows(kGroup, kDim);
-  Matrix out(kGroup, kDim);
-  fmt::print("{:13} {:>9} {:>9} {:>9} {:>9} {:>12}\n", "cache", "MB", "ms", "read ms", "ratio", "of float32");
-  double reference = 0;
-  for (const std::string name :
-       {"float32", "float16", "kivi2", "kvlinc2", "kivi4", "kivi2 fused", "kvlinc2 fused", "kivi4 fused"}) {
-    const bool fused = name.ends_with(" fused");
-    const std::string method = name.substr(0, name.find(' '));
-    std::deque<std::unique_ptr<Cache>> caches;
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < layers * kHeads; ++i) {
-      caches.push_back(cache_of(method, rows, tokens));
-      bytes += caches.back()->bytes();
-    }
-    if (name == "float32") bytes *= 2;  // open slots are counted as float16 and lie in float32
-    double best = 1e30;
-    for (std::size_t r = 0; r < rounds; ++r) {
-      const double start = now();
-      for (const auto& cache : caches) {
-        HeadReader reader = cache->reader(0, 0);
-        if (fused) reader.math = KvMath::fused;
-        attend(reader, q, static_cast<std::int64_t>(tokens), 0.125f, out);
+  const Matrix rows = random_rows(tokens, kShape.kv_heads * kShape.head_dim), q = random_rows(kGroup, kShape.head_dim);
+  fmt::print("attention of a step, {} layers, {} tokens; last cache of the processor: {}\n", layers, tokens,
+             last_cache());
+  fmt::print("{:8} {:30} {:>7} {:>8} {:>8} {:>8} {:>10} {:>11} {:>11}\n", "cache", "sums", "threads", "MB", "ms",
+             "read ms", "times read", "of float32", "of float16");
+  double float32[2] = {}, float16[2] = {};
+  for (const std::string name : {"float32", "float16", "kivi2", "kvlinc2", "kivi4"}) {
+    const auto cache = cache_of(name, layers, rows, tokens);
+    const std::size_t bytes = bytes_in_memory(*cache);
+    std::vector<Way> ways{kExact};
+    if (name.back() == '2' && name != "float32") ways.push_back(kFused), ways.push_back(kUnshared);
+    if (name == "kivi4") ways.push_back(kFused);
+    for (const Way& way : ways)
+      for (const std::size_t n : {1, 2}) {
+        Threads threads(n);
+        const double own = best_of(rounds, [&] { step(*cache, layers, q, way.math, way.shared, threads); });
+        const double read = read_seconds(bytes, rounds, threads);
+        if (name == "float32") float32[n - 1] = own;
+        if (name == "float16") float16[n - 1] = own;
+        fmt::print("{:8} {:30} {:7} {:8.1f} {:8.2f} {:8.2f} {:10.2f} {:11.2f} {:11.2f}\n", name, way.name, n,
+                   1e-6 * static_cast<double>(bytes), 1e3 * own, 1e3 * read, own / read, own / float32[n - 1],
+                   float16[n - 1] > 0 ? own / float16[n - 1] : 0.0);
       }
-      best = std::min(best, now() - start);
-    }
-    if (reference == 0) reference = best;
-    const double read = read_seconds(bytes, rounds);
-    fmt::print("{:13} {:9.1f} {:9.2f} {:9.2f} {:9.2f} {:12.2f}\n", name, 1e-6 * static_cast<double>(bytes), 1e3 * best,
-               1e3 * read, best / read, best / reference);
   }
 }
 
-void append_lines() {
-  fmt::print("\nappending one token to one head (microseconds, mean over 256 tokens)\n{:10}", "cache");
-  const std::size_t lengths[] = {1024, 8192, 32768};
-  for (const std::size_t n : lengths) fmt::print(" {:>9}", n);
+void append_lines(std::size_t layers) {
+  constexpr std::size_t kLengths[] = {1024, 2048, 4096, 8192}, kAppended = 256;
+  fmt::print("\nappending a token to {} layers of {} heads: microseconds a head, mean over {} tokens\n{:10}", layers,
+             kShape.kv_heads, kAppended, "cache");
+  for (const std::size_t n : kLengths) fmt::print(" {:>9}", n);
   fmt::print("\n");
-  const Matrix rows = random_rows(32768 + 256, kDim);
-  for (const char* name : {"float32", "kivi2", "kvlinc2", "quarot2"}) {
+  const Matrix rows = random_rows(kLengths[3] + kAppended + 1, kShape.kv_heads * kShape.head_dim);
+  for (const char* name : {"float32", "float16", "kivi2", "kvlinc2", "quarot2"}) {
     fmt::print("{:10}", name);
-    for (const std::size_t n : lengths) {
-      const auto cache = cache_of(name, rows, n);
-      const double start = now();
-      for (std::size_t t = n; t < n + 256; ++t) {
-        const auto position = static_cast<std::int64_t>(t);
-        const ConstRows one = rows.view().slice(t, 1);
-        cache->append({0, &position, one, one, one, one});
-      }
-      fmt::print(" {:9.2f}", 1e6 * (now() - start) / 256);
+    for (const std::size_t n : kLengths) {
+      const auto cache = cache_of(name, layers, rows, n);
+      append(*cache, layers, rows, n, 1);  // lets full vectors double, which costs a constant a token in the mean
+      const double seconds = best_of(1, [&] {
+        for (std::size_t t = n + 1; t <= n + kAppended; ++t) append(*cache, layers, rows, t, 1);
+      });
+      fmt::print(" {:9.2f}", 1e6 * seconds / static_cast<double>(kAppended * layers * kShape.kv_heads));
+      std::fflush(stdout);
     }
     fmt::print("\n");
   }
@@ -131,5 +176,5 @@ int main(int argc, char** argv) {
     return argc > i ? static_cast<std::size_t>(std::stoul(argv[i])) : fallback;
   };
   lowbit::kv::attention_lines(number(1, 8192), number(2, 5), number(3, 30));
-  lowbit::kv::append_lines();
+  lowbit::kv::append_lines(number(3, 30));
 }
