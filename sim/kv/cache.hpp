@@ -64,7 +64,11 @@ class CacheFactory : public model::CacheFactory {
 /// token a pass.
 class PackedAttention : public model::AttentionOp {
  public:
+  explicit PackedAttention(KvMath math = KvMath::exact) : math_(math) {}
   model::AttentionStats apply(const model::AttentionCall& call) override;
+
+ private:
+  KvMath math_;
 };
 
 /// One pass over a whole text, on a Cache with a WindowPolicy that seals first. decode and prefill_fp: query n sees

@@ -15,7 +15,8 @@ model::AttentionStats PackedAttention::apply(const model::AttentionCall& call) {
   const std::size_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads;
   std::vector<double> pairs(call.shape.kv_heads);
   call.threads.parallel_for(call.shape.kv_heads, [&](std::size_t h) {
-    const HeadReader reader = cache->reader(call.shape.layer, h);
+    HeadReader reader = cache->reader(call.shape.layer, h);
+    reader.math = math_;
     if (wanted) mass[h].resize(reader.k->slots());
     Matrix q(group, d), out(group, d);
     for (std::size_t t = 0; t < call.q.rows; ++t) {

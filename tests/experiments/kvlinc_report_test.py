@@ -144,6 +144,9 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
         (("perplexity", "--view", "half"), ("all", "decode", "prefill_fp")),
         (("layers", "--context", "100"), ("100", "one group of 128")),
         (("keys", "--queries", "3000"), ("3000 queries of 2048 tokens",)),
+        (("keys", "--kv-math", "fused"), ("no selected figure", "kv_math")),
+        (("length", "--kv-math", "fuzed"), ("did you mean 'fused'", "exact, fused")),
+        (("perplexity", "--kv-math", "fused"), ("--stepwise 192", "256 tokens")),
     ],
 )
 def test_bad_settings_end_in_one_line(tmp_path, arguments, words):
@@ -159,6 +162,17 @@ def test_threads_and_shards_do_not_change_results(tmp_path):
     a, b = (program.result(tmp_path / name, "baselines").dataset for name in ("one", "two"))
     for output in ("k_rel_f", "v_rel_f", "o_err", "stored_bits"):
         assert (a[output].values == b[output].values).all()
+
+
+@pytest.mark.parametrize("arguments", [("length", "--seeds", "2", "--context", "512"), ("average_bits", "--setting", "model", "--cache", "kivi,kvlinc")])
+def test_fused_sums_are_the_exact_ones_nearly(tmp_path, arguments):
+    for math in ("exact", "fused"):
+        program.run(tmp_path / math, *arguments, "--queries", "16", "--kv-math", math)
+    exact, fused = (program.result(tmp_path / math, arguments[0]) for math in ("exact", "fused"))
+    assert "kv_math = fused" in fused.config and "kv_math = exact" in exact.config
+    difference = np.abs(exact.dataset["o_err"].values - fused.dataset["o_err"].values)
+    assert 0 < np.max(difference) < 1e-5
+    assert (exact.dataset["stored_bits"].values == fused.dataset["stored_bits"].values).all()
 
 
 def same_bytes(tmp_path, *arguments):

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/kv_math.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -15,7 +16,7 @@ struct Decoded {
   kv::Bytes bytes;
 };
 
-Decoded decode(const Head& head, const std::string& method, const kv::MethodOptions& options,
+Decoded decode(const Head& head, const std::string& method, const kv::MethodOptions& options, kv::KvMath math,
                std::size_t state_values) {
   const kv::LayerShape shape{1, head.d};
   const kv::Calibration calibration = head.calibration();
@@ -36,7 +37,9 @@ Decoded decode(const Head& head, const std::string& method, const kv::MethodOpti
   for (std::size_t t = 0; t < queries; ++t) {
     give(first + t, 1);
     for (std::size_t g = 0; g < head.q.size(); ++g) std::copy_n(head.q[g].view().row(t), head.d, q.view().row(g));
-    kv::attend(cache.reader(0, 0), q, positions[first + t], head.scale(), out);
+    kv::HeadReader reader = cache.reader(0, 0);
+    reader.math = math;
+    kv::attend(reader, q, positions[first + t], head.scale(), out);
     for (std::size_t g = 0; g < head.q.size(); ++g) std::copy_n(out.view().row(g), head.d, outputs[g].view().row(t));
   }
   for (std::size_t g = 0; g < head.q.size(); ++g)
@@ -58,7 +61,7 @@ Record compute_length(const Point& p, Rng) {
   options.residual = static_cast<std::size_t>(p.integer("residual"));
   std::vector<double> error, bits;
   for (const std::string& method : kLengthMethods) {
-    const Decoded decoded = decode(p.shared<Head>("head"), method, options, 0);
+    const Decoded decoded = decode(p.shared<Head>("head"), method, options, kv_math(p), 0);
     error.push_back(decoded.output_error);
     bits.push_back(decoded.bits);
   }
@@ -82,7 +85,7 @@ Values seed_numbers(const Params& params) {
 
 Experiment length() {
   return with_references(
-      Experiment{"kvlinc/length"}
+      with_kv_math(Experiment{"kvlinc/length"})
           .paper(kPaper, "F5", "Error of attention against the length of the context")
           .param("seeds", 8, "drawn heads", between(1, 10000))
           .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
@@ -131,6 +134,7 @@ Head make_budget_head(const Point& p, Rng rng) {
 
 // G, or rank for GEAR, whose stored bits come nearest to `target`.
 kv::MethodOptions matched(const Head& head, const Budget& budget, std::size_t states, double target) {
+  constexpr auto kMath = kv::KvMath::exact;  // bits alone are read
   kv::MethodOptions best;
   double distance = 1e9;
   const bool by_rank = std::string(budget.method).starts_with("gear");
@@ -142,7 +146,7 @@ kv::MethodOptions matched(const Head& head, const Budget& budget, std::size_t st
       continue;
     else
       options.group = choice;
-    const double off = std::abs(decode(head, budget.method, options, states).bits - target);
+    const double off = std::abs(decode(head, budget.method, options, kMath, states).bits - target);
     if (off < distance) distance = off, best = options;
   }
   return best;
@@ -157,10 +161,10 @@ Record compute_average_bits(const Point& p, Rng) {
   kv::MethodOptions options;
   if (p.text("match") == "bits" && budget.features == 0) {
     const double target =
-        decode(head, "kvlinc", {}, static_cast<std::size_t>(p.integer("features")) * (head.d + 1)).bits;
+        decode(head, "kvlinc", {}, kv_math(p), static_cast<std::size_t>(p.integer("features")) * (head.d + 1)).bits;
     options = matched(head, budget, states, target);
   }
-  const Decoded decoded = decode(head, budget.method, options, states);
+  const Decoded decoded = decode(head, budget.method, options, kv_math(p), states);
   const kv::Bytes& b = decoded.bytes;
   std::vector<double> kinds;
   for (const std::size_t bytes : {b.codes, b.scales, b.outliers, b.factors, b.states, b.tail, b.indices})
@@ -197,7 +201,7 @@ Experiment average_bits() {
   std::vector<std::string> methods;
   for (const Budget& budget : kBudgets) methods.emplace_back(budget.name);
   return with_references(
-      Experiment{"kvlinc/average_bits"}
+      with_kv_math(Experiment{"kvlinc/average_bits"})
           .paper(kPaper, "T1", "Average bits of a cached element, from the bytes held")
           .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
           .param("match", "none",

@@ -1,6 +1,8 @@
 // T2: perplexity of a small model on each kind of cache, in the views that papers use, with paired differences.
+#include <algorithm>
 #include <cmath>
 
+#include "experiments/papers/kvlinc/kv_math.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/perplexity_rows.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
@@ -177,7 +179,7 @@ double free_running_difference(const Point& p, Threads& threads) {
     if (i == 0)
       hooks.attention("model.layers.*", std::make_shared<kv::ViewAttention>());
     else
-      hooks.attention("model.layers.*", std::make_shared<kv::PackedAttention>());
+      hooks.attention("model.layers.*", std::make_shared<kv::PackedAttention>(kv_math(p)));
     const auto cache = hooks.make_cache();
     const std::size_t step = i == 0 ? tokens.size() : 1;
     for (std::size_t t = 0; t < tokens.size(); t += step) {
@@ -251,6 +253,13 @@ kv::LayerShape shape_of(const Params& p) {
 void check_params(const Params& p) {
   if (p.integer("stepwise") > p.integer("context"))
     throw_error(ExitCode::usage, "--stepwise: {} tokens; a text has {}", p.integer("stepwise"), p.integer("context"));
+  // one by one, the first block is sealed after max(R, 128) tokens; the next ones read it and are sealed R later
+  if (const auto least = p.integer("residual") + std::max<std::int64_t>(p.integer("residual"), 128);
+      kv_math(p) != kv::KvMath::exact && p.integer("stepwise") <= least)
+    throw_error(ExitCode::usage,
+                "--kv-math: fused with --stepwise {} has no effect: what reads packed codes is sealed after more than "
+                "{} tokens; accepted: exact, or more tokens one by one",
+                p.integer("stepwise"), least);
   if (p.integer("features") % 2 != 0)
     throw_error(ExitCode::usage, "--features: {}; an even number is expected", p.integer("features"));
   kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(128, "--residual");
@@ -264,7 +273,7 @@ std::vector<Row> rows_with_groups(const Results& results) {
 
 Experiment perplexity() {
   return with_references(
-      with_model(Experiment{"kvlinc/perplexity"}, 4, 2048)
+      with_kv_math(with_model(Experiment{"kvlinc/perplexity"}, 4, 2048))
           .paper(kPaper, "T2", "Perplexity of a small model on quantised caches")
           .param("residual", 128, "tokens that stay open in the views decode and prefill_fp; a multiple of 128",
                  between(0, 4096))

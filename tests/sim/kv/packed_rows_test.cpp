@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "sim/kv/half.hpp"
 #include "tests/sim/kv/support.hpp"
 
 using namespace lowbit;
@@ -115,6 +116,35 @@ TEST_CASE("sums over packed rows have the bits of adding row after row", "[kv]")
   });
 }
 
+TEST_CASE("rows in float16 have the bits of converting them first", "[kv]") {
+  with_each_kernel([] {
+    for (const std::size_t width : {64ul, 128ul})
+      for (const std::size_t rows : {1ul, 16ul, 45ul})
+        for (const std::size_t queries : {1ul, 2ul, 3ul, 4ul}) {
+          Rng rng(width + rows, "halves");
+          std::vector<std::uint16_t> codes(rows * width);
+          model::Matrix values(rows, width);
+          for (std::size_t i = 0; i < codes.size(); ++i) {  // every finite value: subnormal ones and both zeros too
+            do codes[i] = static_cast<std::uint16_t>(rng.below(1 << 16));
+            while ((codes[i] & 0x7C00) == 0x7C00);
+            values.data()[i] = half_value(codes[i]);
+          }
+          const HalfRows halves{codes.data(), rows, width};
+          const auto q = random_rows(queries, width, 5), weights = random_rows(queries, rows, 6),
+                     start = random_rows(queries, width, 8);
+          model::Matrix expected(queries, rows), own(queries, rows), sums = start, plain = start;
+          for (std::size_t i = 0; i < queries; ++i)
+            for (std::size_t t = 0; t < rows; ++t)
+              expected.view().row(i)[t] = lane_dot(q.view().row(i), values.view().row(t), width);
+          REQUIRE(half_logits(halves, q.view(), own));
+          CHECK(same_bits(expected.view(), own.view()));
+          REQUIRE(half_sums(halves, weights.view(), sums));
+          REQUIRE(float_sums(values.view(), weights.view(), plain));
+          CHECK(same_bits(plain.view(), sums.view()));
+        }
+  });
+}
+
 TEST_CASE("widths and bits without kernels are left to unpacking", "[kv]") {
   CHECK(packed_rows_fit(2, 64));
   CHECK(packed_rows_fit(4, 128));
@@ -122,6 +152,8 @@ TEST_CASE("widths and bits without kernels are left to unpacking", "[kv]") {
   CHECK(!packed_rows_fit(2, 96));
   model::Matrix rows(4, 32), out(1, 4);
   CHECK(!float_logits(rows.view(), random_rows(1, 32).view(), out));
+  const std::vector<std::uint16_t> halves(4 * 32);
+  CHECK(!half_logits({halves.data(), 4, 32}, random_rows(1, 32).view(), out));
 }
 
 TEST_CASE("fused attention is the exact one to 1e-5", "[kv]") {
@@ -144,4 +176,41 @@ TEST_CASE("fused attention is the exact one to 1e-5", "[kv]") {
       CHECK(largest_difference(exact, fused) < 1e-5);
       CHECK(same_bits(exact.view(), fused.view()) == (bits == 3));  // 3 bits are unpacked in both
     }
+}
+
+TEST_CASE("decoding with fused sums is decoding with exact ones to 1e-5", "[kv]") {
+  // two KV heads with two query heads each, token by token past several blocks
+  const LayerShape shape{2, 64};
+  constexpr std::size_t kTokens = 400;
+  const Tokens tokens(kTokens, shape);
+  const auto q = random_rows(kTokens, 4 * 64, 9);
+  const auto rope = test_rope(64);
+  const model::AttentionShape attention{0, 4, 2, 64, 0.125f, 0};
+  Threads threads(2);
+  for (const char* name : {"kivi", "kivi_pre", "kvlinc", "quarot"}) {
+    CAPTURE(name);
+    const auto rules = make_method(name, {})->rules(shape, nullptr);
+    model::Matrix out[2] = {model::Matrix(kTokens, 256), model::Matrix(kTokens, 256)};
+    for (const KvMath math : {KvMath::exact, KvMath::fused}) {
+      const Rows own = out[math == KvMath::fused].view();
+      Cache cache({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), false);
+      PackedAttention packed(math);
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        const auto position = static_cast<std::int64_t>(t);
+        tokens.give(t, 1, [&](const auto& step) { cache.append(step); });
+        packed.apply({attention,
+                      {0, 0, 1, position, &cache},
+                      q.view().slice(t, 1),
+                      &position,
+                      tokens.k.view().slice(t, 1),
+                      tokens.v.view().slice(t, 1),
+                      own.slice(t, 1),
+                      threads});
+      }
+    }
+    CHECK(largest_difference(out[0], out[1]) < 1e-5);
+    // up to the first block nothing is packed; afterwards the sums are others
+    CHECK(same_bits(out[0].view().slice(0, 128), out[1].view().slice(0, 128)));
+    CHECK(!same_bits(out[0].view().slice(256, 144), out[1].view().slice(256, 144)));
+  }
 }
