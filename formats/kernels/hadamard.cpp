@@ -81,27 +81,34 @@ HWY_INLINE void butterfly(V& a, V& b) {
 /// vector; else of `width` values.
 template <bool kFirst, bool kLast, bool kStream, bool kWhole = true>
 struct Pass {
-  const HadamardPlan& plan;
-  const LaneSteps& steps;
+  LaneSteps steps;
+  const float *signs_in, *signs_out;
   std::size_t width;
   V norm;
+  Pass(const HadamardPlan& plan, const LaneSteps& lane_steps, std::size_t row)
+      : steps(lane_steps),
+        signs_in(plan.signs_in),
+        signs_out(plan.signs_out),
+        width(row),
+        norm(hn::Set(D(), plan.norm)) {}
 
   HWY_INLINE V load(const float* x, std::size_t at) const {
     const D d;
     V v = hn::LoadU(d, x + at);
     if constexpr (kFirst) {
-      if (plan.signs_in != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_in + at));
+      if (signs_in != nullptr) v = hn::Mul(v, hn::LoadU(d, signs_in + at));
       hwy::Prefetch(x + at + kAhead);
       v = kWhole ? steps.whole(v) : steps.below(v, width);
     }
     return v;
   }
+  template <bool kLook = true>
   HWY_INLINE void store(V v, float* y, std::size_t at, [[maybe_unused]] V& bad) const {
     const D d;
     if constexpr (kLast) {
       v = hn::Mul(v, norm);
-      if (plan.signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, plan.signs_out + at));
-      bad = hn::MulAdd(v, hn::Zero(d), bad);
+      if (signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, signs_out + at));
+      if constexpr (kLook) bad = hn::MulAdd(v, hn::Zero(d), bad);
     }
     if constexpr (kStream)
       hn::Stream(v, d, y + at);
@@ -110,6 +117,7 @@ struct Pass {
   }
 
   /// 2^kLog vectors that lie h values apart, from value `at` on. (Named, since vectors of some targets have no arrays.)
+  /// A difference is NaN only beside a sum that is NaN or infinite: it is enough to look at the sums.
   template <int kLog>
   HWY_INLINE void radix(const float* x, float* y, std::size_t at, std::size_t h, V& bad) const {
     V a = load(x, at), b = a, c = a, e = a, f = a, g = a, k = a, l = a;
@@ -126,11 +134,11 @@ struct Pass {
     if constexpr (kLog >= 3) butterfly(f, k), butterfly(g, l);
     if constexpr (kLog >= 3) butterfly(a, f), butterfly(b, g), butterfly(c, k), butterfly(e, l);
     store(a, y, at, bad);
-    if constexpr (kLog >= 1) store(b, y, at + h, bad);
-    if constexpr (kLog >= 2) store(c, y, at + 2 * h, bad), store(e, y, at + 3 * h, bad);
+    if constexpr (kLog >= 1) store<(kLog > 1)>(b, y, at + h, bad);
+    if constexpr (kLog >= 2) store<(kLog > 2)>(c, y, at + 2 * h, bad), store<(kLog > 2)>(e, y, at + 3 * h, bad);
     if constexpr (kLog >= 3) {
-      store(f, y, at + 4 * h, bad), store(g, y, at + 5 * h, bad);
-      store(k, y, at + 6 * h, bad), store(l, y, at + 7 * h, bad);
+      store<false>(f, y, at + 4 * h, bad), store<false>(g, y, at + 5 * h, bad);
+      store<false>(k, y, at + 6 * h, bad), store<false>(l, y, at + 7 * h, bad);
     }
   }
 
@@ -138,9 +146,10 @@ struct Pass {
   template <int kLog>
   HWY_INLINE V sweep(const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
     const std::size_t lanes = hn::Lanes(D());
+    const Pass pass = *this;  // in registers: what is read through a pointer is read again after every store
     V bad = hn::Zero(D());
     for (std::size_t i = begin; i < end; i += h << kLog)
-      for (std::size_t j = i; j < i + h; j += lanes) radix<kLog>(x, y, j, h, bad);
+      for (std::size_t j = i; j < i + h; j += lanes) pass.template radix<kLog>(x, y, j, h, bad);
     return bad;
   }
   HWY_INLINE V operator()(int log, const float* x, float* y, std::size_t begin, std::size_t end, std::size_t h) const {
@@ -162,11 +171,10 @@ int log_of(std::size_t power) {
 template <bool kStream>
 V transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* x, float* work, float* y, bool last) {
   const std::size_t lanes = hn::Lanes(D()), inner = plan.inner;
-  const V norm = hn::Set(D(), plan.norm);
-  const Pass<true, false, false> first{plan, steps, lanes, norm};
-  const Pass<false, false, false> middle{plan, steps, lanes, norm};
-  const Pass<false, true, kStream> end{plan, steps, lanes, norm};
-  const Pass<true, true, kStream> only{plan, steps, lanes, norm};
+  const Pass<true, false, false> first(plan, steps, lanes);
+  const Pass<false, false, false> middle(plan, steps, lanes);
+  const Pass<false, true, kStream> end(plan, steps, lanes);
+  const Pass<true, true, kStream> only(plan, steps, lanes);
   int left = log_of(inner / lanes);
   int log = std::min(left, 3);
   std::size_t h = lanes;
@@ -258,7 +266,7 @@ template <bool kStream>
 void run_product(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   float* scratch = hadamard_scratch(plan.n);
   const LaneSteps steps;
-  const Pass<false, true, kStream> end{plan, steps, 0, hn::Set(D(), plan.norm)};
+  const Pass<false, true, kStream> end(plan, steps, 0);
   for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
     transform_rows<kStream>(plan, steps, x, scratch, y, false);
     mend(outer_product(plan, end, scratch, plan.inner, y), y, plan.n);
@@ -278,7 +286,7 @@ void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t b
   if (plan.signs_in != nullptr) wide.signs_in = in;
   if (plan.signs_out != nullptr) wide.signs_out = out;
   const LaneSteps steps;
-  const Pass<true, true, false, false> pass{wide, steps, plan.n, hn::Set(D(), plan.norm)};
+  const Pass<true, true, false, false> pass(wide, steps, plan.n);
   V bad = hn::Zero(D());
   for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0, bad);
   mend(bad, y, blocks * plan.n);
@@ -293,9 +301,8 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
   HadamardPlan plain = plan;
   plain.signs_in = plain.signs_out = nullptr;  // multiplied in where values are moved
   const LaneSteps steps;
-  const V norm = hn::Set(d, plan.norm);
-  const Pass<false, false, false> pass{plain, steps, 0, norm};
-  const Pass<false, true, false> end{plain, steps, 0, norm};
+  const Pass<false, false, false> pass(plain, steps, 0);
+  const Pass<false, true, false> end(plain, steps, 0);
   for (std::size_t b = 0; b < blocks; b += lanes) {
     const std::size_t present = std::min(lanes, blocks - b);
     for (std::size_t i = 0; i < n; ++i)
