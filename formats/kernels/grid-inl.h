@@ -8,129 +8,14 @@
 #define LOWBIT_KERNELS_GRID_INL_H
 #endif
 
-#include <hwy/highway.h>
-
 #include <bit>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "formats/kernels/element_params.hpp"
-
-// AVX-512 has single instructions for some of what follows.
-#undef LOWBIT_AVX512
-#define LOWBIT_AVX512 (HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3)
+#include "formats/kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::ScalableTag<float>;
-using DI = hn::RebindToSigned<D>;
-using DU = hn::RebindToUnsigned<D>;
-using V = hn::Vec<D>;
-using VI = hn::Vec<DI>;
-using VU = hn::Vec<DU>;
-
-#ifdef HWY_EMU128
-constexpr bool kEmulated = HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128;
-#else
-constexpr bool kEmulated = HWY_TARGET == HWY_SCALAR;
-#endif
-
-constexpr std::int32_t kExponentMask = 0x7f800000;
-constexpr std::int32_t kMagnitudeMask = 0x7fffffff;
-constexpr std::int32_t kSignMask = static_cast<std::int32_t>(0x80000000u);
-
-HWY_INLINE VI bits_of(V v) {
-  return hn::BitCast(DI(), v);
-}
-HWY_INLINE V float_of(VI v) {
-  return hn::BitCast(D(), v);
-}
-HWY_INLINE VI magnitude_bits(V v) {
-  return hn::And(bits_of(v), hn::Set(DI(), kMagnitudeMask));
-}
-/// Bits 0 upwards of each lane become bits `count` upwards; logical to the right.
-HWY_INLINE VI shift_right(VI v, int count) {
-#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
-  // shifts by a vector are one instruction inside, those by a scalar two
-  return hn::BitCast(DI(), hn::Shr(hn::BitCast(DU(), v), hn::Set(DU(), static_cast<std::uint32_t>(count))));
-#else
-  return hn::BitCast(DI(), hn::ShiftRightSame(hn::BitCast(DU(), v), count));
-#endif
-}
-HWY_INLINE VI mask_bits(hn::Mask<DI> m) {
-  return hn::VecFromMask(DI(), m);
-}
-
-/// The smaller magnitude of x and limit >= 0, with the sign of x.
-HWY_INLINE V clamp_magnitude(V x, V limit) {
-#if LOWBIT_AVX512
-  return V{_mm512_range_ps(x.raw, limit.raw, 0b0010)};
-#else
-  return hn::Min(hn::Max(x, hn::Neg(limit)), limit);
-#endif
-}
-
-/// The smaller magnitude, without a sign.
-HWY_INLINE V smaller_magnitude(V x, V limit) {
-#if LOWBIT_AVX512
-  return V{_mm512_range_ps(x.raw, limit.raw, 0b1010)};
-#else
-  return hn::Min(hn::Abs(x), limit);
-#endif
-}
-
-#if LOWBIT_AVX512
-
-/// |x| in multiples of a power of two `spacing` (float bits), rounded away from zero iff word < fraction * 2^32,
-/// exactly as codec.cpp does it. For |x| below 2^22 spacings, 2^-94 <= spacing <= 2^32.
-HWY_INLINE V drawn_multiple(V magnitude, VI spacing, VU word) {
-  const D d;
-  const DI di;
-  const V inverse = float_of(hn::Sub(hn::Set(di, 254 << 23), spacing));
-  const V whole = hn::Floor(hn::Mul(magnitude, inverse));
-  // fraction * 2^32, which is exact: a product that underflows as a multiple does not as this
-  const V scaled = hn::Mul(magnitude, float_of(hn::Sub(hn::Set(di, (254 + 32) << 23), spacing)));
-  const V fraction = hn::NegMulAdd(whole, hn::Set(d, 0x1p32f), scaled);
-  // an integer is below it iff it is below the next integer
-  const __m512i above = _mm512_cvt_roundps_epu32(fraction.raw, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-  const __mmask16 up = _mm512_cmplt_epu32_mask(word.raw, above);
-  return V{_mm512_mask_add_ps(whole.raw, up, whole.raw, hn::Set(d, 1.0f).raw)};
-}
-
-#else
-
-/// |x| in multiples of a power of two `spacing` (float bits), rounded away from zero iff word < fraction * 2^32,
-/// exactly as codec.cpp does it. For |x| below 2^22 spacings, 2^-70 < spacing: a subnormal x is then so small beside it
-/// that its bits do not matter.
-HWY_INLINE V drawn_multiple(V x, VI spacing, VU word) {
-  const DI di;
-  const DU du;
-  const VI magnitude = bits_of(x), step = hn::ShiftRight<23>(spacing), field = hn::ShiftRight<23>(magnitude);
-  const VI mantissa = hn::And(magnitude, hn::Set(di, 0x7fffff));
-  const VU significand = hn::BitCast(du, hn::Or(mantissa, hn::Set(di, 1 << 23)));
-  const VI drop = hn::Sub(hn::Add(step, hn::Set(di, 23)), field);  // bits below the last place, at least 1
-  VU kept = hn::Shr(significand, hn::BitCast(du, drop));
-  // what is dropped, as a fraction of 2^32
-  VU threshold = hn::Shl(significand, hn::BitCast(du, hn::Sub(hn::Set(di, 32), drop)));
-  const auto far = hn::Gt(drop, hn::Set(di, 32));
-  if (HWY_UNLIKELY(!hn::AllFalse(di, far))) {
-    // far below the last place the fraction is rounded up to the next word; zero stays
-    const VI down = hn::Min(hn::Sub(drop, hn::Set(di, 32)), hn::Set(di, 31));
-    const VU one = hn::Set(du, 1);
-    const VU above = hn::Add(hn::Shr(hn::Sub(significand, one), hn::BitCast(du, hn::Max(down, hn::Zero(di)))), one);
-    const auto is_zero = hn::RebindMask(du, hn::Eq(magnitude, hn::Zero(di)));
-    const auto far_u = hn::RebindMask(du, far);
-    threshold = hn::IfThenElse(far_u, hn::IfThenZeroElse(is_zero, above), threshold);
-    kept = hn::IfThenZeroElse(far_u, kept);
-  }
-  return hn::ConvertTo(D(), hn::BitCast(di, hn::Sub(kept, hn::VecFromMask(du, hn::Lt(word, threshold)))));
-}
-
-#endif
 
 /// Entry i of 16 floats.
 HWY_INLINE V lookup16(const float* HWY_RESTRICT table, VI i) {
@@ -175,6 +60,7 @@ struct FloatGrid {
   template <bool kSaturate>
   HWY_INLINE V value(V x, VI low, V limit) const {
     const DI di;
+    x = kept(x);
     const VI e = hn::Max(hn::And(bits_of(x), hn::Set(di, kExponentMask)), low);
     const V c = float_of(hn::Add(e, hn::Set(di, (drop << 23) | 0x400000)));
     V r = hn::Sub(hn::Add(x, c), c);
@@ -207,25 +93,27 @@ struct FloatGrid {
       code = hn::Sub(code, bits_of(hn::VecFromMask(D(), tie)));
     }
     const VI mask = hn::Set(di, code_mask);
-    code = hn::And(code, mask);
-    if (HWY_UNLIKELY(negative_zero == 0)) return hn::Or(code, sign_of(x, code));
-    return hn::Or(code, hn::AndNot(mask, shift_right(bits_of(x), sign_shift)));
+    if (HWY_UNLIKELY(negative_zero == 0)) {
+      code = hn::And(code, mask);
+      return hn::Or(code, sign_of(x, code));
+    }
+    return chosen(mask, code, shift_right(bits_of(x), sign_shift));
   }
 
-  /// Bits of the spacing around values with the exponent bits e, and those of x.
-  HWY_INLINE VI spacing(VI e) const { return hn::Sub(e, hn::Set(DI(), mantissa_bits << 23)); }
   HWY_INLINE VI exponent(V x, VI low) const { return hn::Max(hn::And(bits_of(x), hn::Set(DI(), kExponentMask)), low); }
+  /// Bits of 2^23 spacings around values with the exponent bits e.
+  HWY_INLINE VI spacings(VI e) const { return hn::Add(e, hn::Set(DI(), drop << 23)); }
   HWY_INLINE VI random_code(V x, VI low, VU word) const {
     const VI e = exponent(x, low);
     const VI binade = shift_right(hn::Sub(e, low), drop);
-    const VI multiple = hn::ConvertTo(DI(), drawn_multiple(hn::Abs(x), spacing(e), word));
+    const VI multiple = drawn_multiple(hn::Abs(x), spacings(e), word);
     const VI code = hn::Min(hn::Add(multiple, binade), hn::Set(DI(), max_code));
     return hn::Or(code, sign_of(x, code));
   }
   HWY_INLINE V random_value(V x, VI low, V limit, VU word) const {
     const DI di;
-    const VI step = spacing(exponent(x, low));
-    const V r = hn::Min(hn::Mul(drawn_multiple(hn::Abs(x), step, word), float_of(step)), limit);
+    x = kept(x);
+    const V r = hn::Min(drawn_value(hn::Abs(x), spacings(exponent(x, low)), word), limit);
     if (HWY_LIKELY(negative_zero != 0)) return hn::Or(r, hn::And(x, float_of(hn::Set(di, kSignMask))));
     const VI kept = hn::Or(mask_bits(hn::Gt(bits_of(r), hn::Zero(di))), hn::Set(di, negative_zero));
     return float_of(hn::Or(bits_of(r), hn::And(hn::And(bits_of(x), kept), hn::Set(di, kSignMask))));
@@ -272,19 +160,17 @@ struct IntegerGrid {
     return bits_of(hn::Add(kAway ? round(clamped, c) : clamped, c));
   }
 
-  HWY_INLINE V drawn(V x, VI step, V low, V high, VU word) const {
-    const V clamped = hn::Min(hn::Max(x, low), high);
-    return hn::CopySign(drawn_multiple(hn::Abs(clamped), step, word), clamped);
-  }
-  HWY_INLINE VI step_of(V c) const {
-    return hn::Sub(hn::And(bits_of(c), hn::Set(DI(), kExponentMask)), hn::Set(DI(), 23 << 23));
-  }
+  /// Bits of 2^23 steps.
+  HWY_INLINE VI steps(V c) const { return hn::And(bits_of(c), hn::Set(DI(), kExponentMask)); }
   HWY_INLINE VI random_code(V x, V c, V low, V high, VU word) const {
-    return hn::ConvertTo(DI(), drawn(x, step_of(c), low, high, word));
+    const V clamped = hn::Min(hn::Max(x, low), high);
+    const VI multiple = drawn_multiple(hn::Abs(clamped), steps(c), word);
+    return hn::IfThenElse(hn::RebindMask(DI(), hn::Lt(x, hn::Zero(D()))), hn::Neg(multiple), multiple);
   }
   HWY_INLINE V random_value(V x, V c, V low, V high, VU word) const {
-    const VI step = step_of(c);
-    return hn::Add(hn::Mul(drawn(x, step, low, high, word), float_of(step)), hn::Zero(D()));  // no -0
+    const V clamped = hn::Min(hn::Max(x, low), high);
+    const V r = drawn_value(hn::Abs(clamped), steps(c), word);
+    return hn::Add(hn::CopySign(r, clamped), hn::Zero(D()));  // no -0
   }
 };
 

@@ -33,6 +33,7 @@ struct WideCast {
     const D d;
     const DI di;
     const DU du;
+    x = kept(x);
     const VI a = magnitude_bits(x), mask = hn::Set(di, -(1 << drop)), infinity = hn::Set(di, kExponentMask);
     VI r = hn::And(nearest(a, kRounding == Rounding::rna), mask);
     if constexpr (kRounding == Rounding::sr) {

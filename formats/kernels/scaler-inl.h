@@ -278,7 +278,7 @@ struct Shifted {
     return clamped(grid.round(position(x, c0, c1), hn::Set(D(), grid.kUnit)), c1);
   }
   HWY_INLINE V random_whole(V x, V c0, V c1, VU word) const {
-    const V p = position(x, c0, c1), multiple = drawn_multiple(hn::Abs(p), hn::Set(DI(), 127 << 23), word);
+    const V p = position(x, c0, c1), multiple = drawn_value(hn::Abs(p), hn::Set(DI(), (127 + 23) << 23), word);
     return clamped(hn::CopySign(multiple, p), c1);
   }
   HWY_INLINE V decoded(V q, V c0, V c1) const {

@@ -17,8 +17,12 @@ namespace HWY_NAMESPACE {
 
 /// Low byte of each lane.
 HWY_INLINE void store_bytes(VI code, std::uint8_t* to) {
+#if LOWBIT_AVX512
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(code.raw));  // TruncateTo: two instructions
+#else
   const hn::Rebind<std::uint8_t, DU> d8;
   hn::StoreU(hn::TruncateTo(d8, hn::BitCast(DU(), code)), d8, to);
+#endif
 }
 
 /// The value or code of x under a quantiser and its constants, with a random word if it draws.

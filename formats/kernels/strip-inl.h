@@ -111,8 +111,8 @@ HWY_INLINE void quantize_block(const Quantizer q, const Strip& s, std::size_t b,
   const D d;
   const std::size_t lanes = hn::Lanes(d), group = kVectors == 0 ? any_group : kVectors * lanes;
   const V c0 = constant<Quantizer>(s, 0, b), c1 = constant<Quantizer>(s, 1, b), c2 = constant<Quantizer>(s, 2, b);
-  const auto one = [&](std::size_t i) HWY_ATTR {
-    hwy::Prefetch(x + i + ahead);
+  const auto one = [&](std::size_t i) LOWBIT_INLINE_LAMBDA {
+    if constexpr (!kRandom) hwy::Prefetch(x + i + ahead);  // else done while words are drawn
     sink.at(i).template put<kRandom>(q, hn::LoadU(d, x + i), c0, c1, c2, word + (kRandom ? i : 0));
   };
   if constexpr (kVectors == 0) {
@@ -138,7 +138,6 @@ HWY_INLINE void strip_of(const Quantizer q, const BlockPlan& plan, const float* 
       quantize_block<kRandom, kVectors>(q, s, b, x + b * group, sink.at(b * group), group, word(b), ahead);
     return;
   }
-  if constexpr (kRandom) WordSource(plan.seed, plan.stream_number).fill(index, blocks * group, words, x + ahead);
   for (std::size_t b = 0; b < blocks; ++b) {
     if (s.flags[b] == kZero)
       sink.at(b * group).zeros(group, plan.zero_code);

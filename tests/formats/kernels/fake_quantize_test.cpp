@@ -72,6 +72,23 @@ TEST_CASE("kernels equal the reference on groups across the contiguous axis", "[
   });
 }
 
+TEST_CASE("draws equal the reference's around the end of the counters' lower half", "[kernels]") {
+  on_every_target([] {
+    const Format format = parse_format("mxfp4:round=sr:seed=9");
+    const Layout layout = Layout::vector(2048);
+    const std::vector<float> x = twin_values(layout.size(), 1, false, false);
+    std::vector<float> expected(x.size()), y(x.size());
+    for (const std::uint64_t before : {0, 1, 3, 4, 700, 1024, 2047, 2048, 5000}) {
+      QuantizeContext context;
+      context.first_index = (std::uint64_t{1} << 34) - before;  // 2^32 counters of four words
+      fake_quantize_ref(format, layout, x.data(), expected.data(), context);
+      REQUIRE(kernels::fake_quantize(format, layout, x.data(), y.data(), context));
+      CAPTURE(before);
+      CHECK(first_difference(expected.data(), y.data(), x.size()) == x.size());
+    }
+  });
+}
+
 TEST_CASE("block kernels equal the reference under narrow scales", "[kernels]") {
   // FLT_MAX in a tensor makes a second-level scale that the kernels leave to the reference where the scale element is
   // this narrow: no specials here
