@@ -18,7 +18,7 @@ std::string_view to_string(Verdict verdict) {
 
 Verdict verdict_of(const Row& row) {
   if (std::isnan(row.ours)) return Verdict::not_run;
-  if (!row.band) return Verdict::no_band;
+  if (!row.band || !row.judged) return Verdict::no_band;
   return row.band->contains(row.ours) ? Verdict::within : Verdict::outside;
 }
 
@@ -149,6 +149,7 @@ std::vector<Row> complete_rows(const std::string& figure, std::vector<Row> rows,
     row.figure = figure;
     if (row.unit.empty()) row.unit = std::string("1");
     if (std::isnan(row.ours)) row.interval.reset();
+    if (!row.judged) row.band.reset();
   }
   return rows;
 }

@@ -43,6 +43,8 @@ struct Row {
   double ours = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not run
   std::optional<Interval> interval{};                      ///< 95 % interval
   bool exact = false;
+  bool judged = true;  ///< false: the band does not hold for this number (another setting, an ordering within its own
+                       ///< error): it is left out and there is no verdict; the note says why
   std::string note{};
   std::optional<double> reference{};
   std::string source{};
@@ -53,7 +55,8 @@ struct Row {
 
 enum class Verdict { within, outside, no_band, not_run };
 std::string_view to_string(Verdict verdict);
-/// not_run without a number, no_band without a band, else whether `ours` lies in the band.
+/// not_run without a number, no_band without a band or for a row that is not to be judged, else whether `ours` lies in
+/// the band.
 Verdict verdict_of(const Row& row);
 
 /// Coordinates that pick a point, or parameters: {{"format", "mxint8"}, {"kappa", 2.0}}.

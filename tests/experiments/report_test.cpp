@@ -35,6 +35,15 @@ TEST_CASE("rows take band and source from the reference of their quantity", "[re
   CHECK(verdict_of(rows[1]) == Verdict::not_run);
 }
 
+TEST_CASE("a row that is not to be judged keeps its number and loses the band", "[report]") {
+  const std::vector<Reference> references = {{.quantity = "a", .value = 1.5, .band = Interval{1, 2}}};
+  const auto rows = complete_rows("fig", {{.quantity = "a", .ours = 5, .exact = true, .judged = false}}, references);
+  CHECK(verdict_of(rows[0]) == Verdict::no_band);
+  CHECK(!rows[0].band);
+  CHECK(rows[0].ours == 5);
+  CHECK(*rows[0].reference == 1.5);
+}
+
 TEST_CASE("a number without interval must be exact, a quantity stands once", "[report]") {
   CHECK_THROWS_AS(complete_rows("fig", {{.quantity = "a", .ours = 1}}, {}), std::logic_error);
   CHECK_THROWS_AS(complete_rows("fig", {{.quantity = "a"}, {.quantity = "a"}}, {}), std::logic_error);
