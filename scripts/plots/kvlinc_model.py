@@ -36,15 +36,22 @@ def layers(results):
     return fig
 
 
+def unquantised(ds, view):
+    """Losses of the unquantised model: all and decode are one and computed once; 0 where it was not run."""
+    if "fp" not in texts(ds["cache"]):
+        return 0
+    same = [view] if view == "prefill_fp" else [v for v in texts(ds["view"]) if v != "prefill_fp"]
+    return ds["loss"].sel(cache="fp", view=same[0]).isel(bits=0)
+
+
 def perplexity(results):
-    """T2: perplexity added by each cache, by view and bits."""
+    """T2: perplexity added by each cache, by view and bits; perplexity itself where the unquantised one was not run."""
     ds = results.dataset
-    views = texts(ds["view"])
+    views, added = texts(ds["view"]), "fp" in texts(ds["cache"])
     methods = [m for m in texts(ds["cache"]) if m != "fp"]
     fig, axes = style.figure(1, len(views), PAGE, 0.9 + 0.22 * len(methods) * len(ds["bits"]) ** 0.5 + 0.8, sharey=True)
     for panel, view in zip(axes[0], views):
-        exact_view = "all" if view == "decode" and "all" in views else view
-        exact = ds["loss"].sel(cache="fp", view=exact_view).isel(bits=0)
+        exact = unquantised(ds, view)
         for i, bits in enumerate(ds["bits"].values):
             for y, method in enumerate(methods):
                 difference = (ds["loss"].sel(cache=method, view=view, bits=bits) - exact).values
@@ -53,11 +60,11 @@ def perplexity(results):
                     continue
                 mean = difference.mean()
                 error = difference.std(ddof=1) / len(difference) ** 0.5 if len(difference) > 1 else 0
-                percent = lambda d: 100 * (np.exp(d) - 1)
+                percent = lambda d: 100 * (np.exp(d) - 1) if added else np.exp(d)
                 place = y + (i - (len(ds["bits"]) - 1) / 2) * 0.25
                 panel.plot([percent(mean - 2 * error), percent(mean + 2 * error)], [place] * 2, color=BLACK, linewidth=0.8)
-                panel.plot(percent(mean), place, "os^"[i], color=colour_of(method), label=f"{bits} bits" if y == 0 else None)
-        panel.set(title={"all": "every full block quantised", "decode": "as decoding sees it", "prefill_fp": "unquantised first half"}[view], xlabel="perplexity added (%)")
+                panel.plot(percent(mean), place, MARKERS[i % len(MARKERS)], color=colour_of(method), label=f"{bits} bits" if y == 0 else None)
+        panel.set(title={"all": "every full block quantised", "decode": "as decoding sees it", "prefill_fp": "unquantised first half"}[view], xlabel="perplexity added (%)" if added else "perplexity")
         low, high = panel.get_xlim()
         if low <= 0 or high > 10 * low:  # a logarithmic axis within one decade has no labels
             panel.set_xscale("symlog")

@@ -210,6 +210,50 @@ def test_shards_over_texts_and_layers_merge_to_the_serial_file(tmp_path, argumen
     same_bytes(tmp_path, *arguments)
 
 
+SMALL = ("perplexity", "--texts", "1", "--context", "256", "--bits", "2", "--stepwise", "0")
+with_model = pytest.mark.skipif(not MODEL.is_dir(), reason="scripts/get-model smollm2-135m")
+
+
+@with_model
+def test_perplexity_in_any_view_is_compared_with_the_unquantised_model(tmp_path):
+    """Whatever the views and their order: decode and all share one unquantised run, prefill_fp counts other tokens."""
+    loss = {}
+    for views in ("decode", "prefill_fp,decode,all"):
+        program.run(tmp_path / views, *SMALL, "--cache", "fp,kivi", "--view", views)
+        rows = {row["quantity"]: row for row in program.report(tmp_path / views, "perplexity")}
+        for view in views.split(","):
+            assert rows[f"increase[method=kivi,view={view},bits=2]"]["ours"] > 0
+        assert np.isfinite(rows["perplexity[method=fp]"]["ours"])
+        assert all(row["verdict"] in ("no_band", "not_run") for row in rows.values())  # a small run
+        loss[views] = program.result(tmp_path / views, "perplexity").dataset["loss"].sel(cache="fp", view="decode").values.ravel()[0]
+    assert len(set(loss.values())) == 1
+
+
+@with_model
+def test_perplexity_without_the_unquantised_model_is_reported(tmp_path):
+    program.run(tmp_path, *SMALL, "--cache", "kivi,kvlinc", "--view", "decode")
+    rows = {row["quantity"]: row for row in program.report(tmp_path, "perplexity")}
+    assert rows["perplexity[method=kivi,view=decode,bits=2]"]["ours"] > 10
+    assert np.isfinite(rows["kvlinc against kivi[view=decode,bits=2]"]["ours"])
+    from plots import kvlinc, style
+
+    assert style.save(kvlinc.FIGURES["perplexity"](program.result(tmp_path, "perplexity")), tmp_path / "figure")
+
+
+@with_model
+def test_what_was_asked_for_is_computed_or_refused(tmp_path):
+    """Adapters at 4 bits alone, four numbers of bits in a figure; features that are odd or have no room."""
+    program.run(tmp_path, "perplexity", "--texts", "1", "--context", "256", "--stepwise", "0", "--view", "all", "--bits", "3,4,5,6", "--cache", "fp,kvlinc_adapters", "--features", "8", "--epochs", "1", "--chunks", "1")
+    rows = {row["quantity"]: row["ours"] for row in program.report(tmp_path, "perplexity")}
+    assert all(np.isfinite(rows[f"increase[method=kvlinc_adapters,view=all,bits={bits}]"]) for bits in (3, 4, 5, 6))
+    from plots import kvlinc, style
+
+    assert style.save(kvlinc.FIGURES["perplexity"](program.result(tmp_path, "perplexity")), tmp_path / "figure")
+    for features, word in (("33", "even"), ("128", "--widest 128")):
+        done = program.call("adapters", "--features", features, "-o", tmp_path / "none")
+        assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
 def test_short_groups_are_warned_of_once_and_recorded(tmp_path):
     done = program.call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "experiments/core/plan.hpp"
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
@@ -144,11 +145,75 @@ TEST_CASE("ratios and medians of heads", "[kvlinc]") {
   CHECK(ratio.interval->high == 0.5);
   CHECK(median_row("m", {5, 1, 3}, Rng(1)).ours == 3);
   CHECK(std::isnan(median_row("m", {}, Rng(1)).ours));
-  std::vector<Row> rows{exact_row("a", 1)};
-  keep_full_runs(rows, 64);
-  CHECK(rows[0].ours == 1);
-  keep_full_runs(rows, 8);
-  CHECK(std::isnan(rows[0].ours));
+}
+
+TEST_CASE("bands are those of the settings that they were made with", "[kvlinc]") {
+  const Experiment* figure = find_experiment("kvlinc/keys");
+  REQUIRE(figure);
+  const auto judged = [&](const std::vector<Setting>& settings) {
+    const Plan plan = make_plan(figure->declared(), 1, settings);
+    std::vector<std::vector<double>> outputs;
+    for (const auto& output : figure->declared().outputs)
+      outputs.emplace_back(plan.point_count() * plan.values_per_point(output), 1.0);
+    std::size_t count = 0;
+    for (const Row& row :
+         complete_rows("keys", figure->declared().rows(Results(plan, outputs)), figure->declared().references)) {
+      const Verdict verdict = verdict_of(row);
+      count += verdict == Verdict::within || verdict == Verdict::outside;
+      CHECK((row.judged || row.note.find("no verdict: ") != std::string::npos));
+    }
+    return count;
+  };
+  CHECK(judged({}) == figure->declared().references.size());
+  CHECK(judged({{"seeds", "100", "test"}}) == figure->declared().references.size());
+  CHECK(judged({{"seeds", "8", "test"}}) == 0);
+  CHECK(judged({{"bits", "4", "test"}}) == 0);
+  CHECK(judged({{"length", "256", "test"}}) == 0);
+}
+
+TEST_CASE("an ordering within two standard errors has no verdict", "[kvlinc]") {
+  const std::vector<double> zero(4), apart{-1, -1.1, -0.9, -1}, near{-1, 1.5, 0.5, -2};
+  const Difference d = paired_difference(apart, zero);
+  CHECK(d.mean == Approx(-1));
+  CHECK(d.error == Approx(std::sqrt(0.02 / 3 / 4)));  // squares .01 + .01 over n - 1, then over n
+  for (const auto& [values, verdict] : {std::pair{apart, Verdict::within}, std::pair{near, Verdict::no_band}}) {
+    Row row = sampled_row("a against b", -0.25, {-1, 0});
+    judge_if_resolved(paired_difference(values, zero), row);
+    CHECK(verdict_of(complete_rows("f", {row}, {{.quantity = "a against b", .band = Interval{-100, 0}}})[0]) ==
+          verdict);
+  }
+}
+
+TEST_CASE("stored bits are those of the bytes held while the last token attends", "[kvlinc]") {
+  // the same as decoding token by token gives them (average bits): blocks of 128 that the last token fills are open yet
+  const Experiment* figure = find_experiment("kvlinc/average_bits");
+  REQUIRE(figure);
+  for (const char* method : {"kivi", "quarot", "kvlinc", "gear_l"}) {
+    CAPTURE(method);
+    const double decoded =
+        evaluate(*figure, {{"setting", "model"}, {"cache", method}, {"queries", 2}}).scalar("stored_bits");
+    CHECK(stored_bits(method, {}, {1, 64}, 2048, kv::View::decode) == Approx(decoded).epsilon(1e-12));
+  }
+  const double sealed = 2 + 16.0 / 128 + 16.0 / 64;
+  CHECK(stored_bits("kvlinc", {}, {1, 64}, 2048, kv::View::decode) == Approx(sealed + (16 - sealed) * 128 / 2048));
+  CHECK(stored_bits("kvlinc", {}, {1, 64}, 2048, kv::View::all) == Approx(sealed));
+  CHECK(state_bits(64, 64, 2048) == Approx(16.0 * 64 * 65 / (2 * 2048 * 64)));
+}
+
+TEST_CASE("average bits at equal bits say what they reach", "[kvlinc]") {
+  const Experiment* figure = find_experiment("kvlinc/average_bits");
+  REQUIRE(figure);
+  const auto matched = [&](const char* method) {
+    return evaluate(*figure,
+                    {{"setting", "model"}, {"cache", method}, {"queries", 2}, {"match", "bits"}, {"features", 64}});
+  };
+  for (const char* method : {"kivi", "kvlinc", "gear_l"}) {
+    const Record r = matched(method);
+    CHECK(std::abs(r.scalar("stored_bits") - r.scalar("matched_bits")) <= kMatchedBits);
+  }
+  const Record r = matched("kvquant");  // has no choice
+  CHECK(match_note(r.scalar("stored_bits"), r.scalar("matched_bits")).find("not matched") != std::string::npos);
+  CHECK(choice_note("kvquant", 128, 128, 4).empty());
 }
 
 TEST_CASE("groups or ranks are chosen for equal bits", "[kvlinc]") {
@@ -156,17 +221,19 @@ TEST_CASE("groups or ranks are chosen for equal bits", "[kvlinc]") {
   kv::MethodOptions options;
   options.residual = 0;
   // without open tokens: 2 + 32 / G of keys and of values
-  CHECK(stored_bits("kivi", options, shape, 1024) == Approx(2 + 16.0 / 128 + 16.0 / 64).epsilon(1e-12));
+  const auto all = kv::View::all;
+  CHECK(stored_bits("kivi", options, shape, 1024, all) == Approx(2 + 16.0 / 128 + 16.0 / 64).epsilon(1e-12));
   for (const double target : {2.375, 2.5, 3.0}) {
-    const auto own = match_bits("kivi", options, shape, 1024, target);
-    CHECK(std::abs(stored_bits("kivi", own, shape, 1024) - target) <= kMatchedBits);
+    const auto own = match_bits("kivi", options, shape, 1024, target, all);
+    CHECK(std::abs(stored_bits("kivi", own, shape, 1024, all) - target) <= kMatchedBits);
   }
   options.group = 64;
   // rank r costs 16 r (1 / 64 + 1 / 1024) bits a value
   const double base = 2 + 32.0 / 64;
-  const auto gear = match_bits("gear_l", options, shape, 1024, base + 16 * 7 * (1.0 / 64 + 1.0 / 1024));
+  const auto gear = match_bits("gear_l", options, shape, 1024, base + 16 * 7 * (1.0 / 64 + 1.0 / 1024), all);
   CHECK(gear.rank == 7);
   options.residual = 128;
-  for (const double target : {2.0, 5.0}) CHECK(128 % match_bits("kvlinc", options, shape, 1024, target).group == 0);
-  CHECK(match_bits("kvquant", options, shape, 256, 9).group == 64);  // has neither
+  for (const double target : {2.0, 5.0})
+    CHECK(128 % match_bits("kvlinc", options, shape, 1024, target, kv::View::decode).group == 0);
+  CHECK(match_bits("kvquant", options, shape, 256, 9, all).group == 64);  // has neither
 }

@@ -1,5 +1,6 @@
 // F3: what quantised keys and values do to the weights and the output of attention.
 #include <array>
+#include <cmath>
 
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
@@ -80,7 +81,7 @@ std::vector<Row> attention_rows(const Results& results) {
     rows.push_back(ratio_row(over, seeds("o_err", s, "kvlinc"), seeds("o_err", s, "kivi"), results.rng(over)));
     const auto kivi = seeds("o_err", s, "kivi"), quarot = seeds("o_err", s, "quarot"),
                linc = seeds("o_err", s, "kvlinc");
-    double worst = 0, best = 0;
+    double worst = kivi.empty() ? std::nan("") : 0, best = worst;
     for (std::size_t i = 0; i < kivi.size(); ++i) {
       worst += quarot[i] > std::max(kivi[i], linc[i]);
       best += linc[i] <= kivi[i];
@@ -100,7 +101,7 @@ std::vector<Row> attention_rows(const Results& results) {
   const std::string shape = "v_output_channel_over_token";
   rows.push_back(ratio_row(shape, seeds("o_err", first, "v_raw_channel"), seeds("o_err", first, "v_raw_token"),
                            results.rng(shape)));
-  keep_full_runs(rows, seeds("o_err", first, "kivi").size());
+  keep_full_runs(results, {{"bits", 2}, {"length", 2048}, {"queries", 256}}, rows);
   for (const Pair& pair : kPairs) {
     const std::string name = fmt::format("file_median_o_err[method={}]", pair.name);
     Row row = median_row(name, over_file(results, "o_err", cell(first, pair.name)), results.rng(name));

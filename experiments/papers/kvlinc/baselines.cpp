@@ -101,7 +101,7 @@ std::vector<Row> baselines_rows(const Results& results) {
       gain(fmt::format("nuq_gain[side={},bits={}]", side, bits), seeds(output.c_str(), "kvquant", bits),
            seeds(output.c_str(), "kvquant_uniform", bits));
     }
-  keep_full_runs(rows, seeds("k_rel_f", "kivi_g128", 2).size());
+  keep_full_runs(results, {{"length", 2048}, {"queries", 256}}, rows);
   return rows;
 }
 

@@ -93,7 +93,7 @@ std::vector<Row> bits_rows(const Results& results) {
                            seeds("k_rel_f", "raw_channel", 2), results.rng("k shape")));
   rows.push_back(ratio_row("v_raw_channel_over_raw_token", seeds("v_rel_f", "raw_channel", 2),
                            seeds("v_rel_f", "raw_token", 2), results.rng("v shape")));
-  keep_full_runs(rows, seeds("k_rel_f", "raw_channel", 2).size());
+  keep_full_runs(results, {{"length", 2048}}, rows);
   return rows;
 }
 

@@ -144,6 +144,30 @@ Row share_row(const std::string& quantity, const std::vector<double>& a, const s
   return row;
 }
 
+// Median of a over median of b, pairs resampled; judged where the two are apart.
+Row medians_ratio_row(const std::string& quantity, const std::vector<double>& a, const std::vector<double>& b,
+                      const Results& results) {
+  const auto median = [](const std::vector<double>& values, std::span<const std::size_t> picks) {
+    std::vector<double> some;
+    for (const std::size_t i : picks) some.push_back(values[i]);
+    return quantile(some, 0.5);
+  };
+  const auto statistic = [&](std::span<const std::size_t> picks) { return median(a, picks) / median(b, picks); };
+  Row row = sampled_row(quantity, statistic(all_of(a.size())), bootstrap(a.size(), statistic, results.rng(quantity)));
+  judge_if_resolved(paired_difference(a, b), row);
+  return row;
+}
+
+// Bands belong to all layers at 2 bits.
+void keep_whole_model(const Results& results, std::vector<Row>& rows) {
+  std::vector<BandSetting> settings = model_band();
+  settings.push_back({"bits", 2});
+  settings.push_back({"queries", 256});
+  keep_band_runs(results, settings, rows);
+  const std::size_t layers = config_of(results.params()).layers, own = results.coordinates("layer").size();
+  if (own < layers) leave_unjudged(fmt::format("{} of {} layers", own, layers), rows);
+}
+
 std::vector<Row> layers_rows(const Results& results) {
   const Reader read(results);
   std::vector<Row> rows;
@@ -161,14 +185,15 @@ std::vector<Row> layers_rows(const Results& results) {
   for (std::size_t i = 0; i < had.size(); ++i)
     ratio.push_back(had[i] / raw[i]), scale.push_back(had_scale[i] / raw_scale[i]);
   rows.push_back(median_row("median K had_channel / raw_channel", ratio, results.rng("ratio")));
+  judge_if_resolved(paired_difference(had, raw), rows.back());
   rows.push_back(median_row("median scale K had_channel / raw_channel", scale, results.rng("scale")));
+  judge_if_resolved(paired_difference(had_scale, raw_scale), rows.back());
   for (const Case& c : kMethods) {
     const std::string name = fmt::format("median o_err[method={}]", c.name);
     rows.push_back(median_row(name, read.all("o_err", "cache", c.name), results.rng(name)));
   }
   const auto output = [&](const char* m) { return read.all("o_err", "cache", m); };
-  rows.push_back(
-      exact_row("median o_err kvlinc / kivi", quantile(output("kvlinc"), 0.5) / quantile(output("kivi"), 0.5)));
+  rows.push_back(medians_ratio_row("median o_err kvlinc / kivi", output("kvlinc"), output("kivi"), results));
   rows.push_back(share_row("heads[o_err kvlinc < kivi]", output("kvlinc"), output("kivi"), false));
   rows.push_back(share_row("heads[o_err had_channel < kvlinc]", output("had_channel"), output("kvlinc"), false));
   const auto keys = [&](const char* m) { return read.all("k_method_rel_f", "cache", m); };
@@ -185,12 +210,13 @@ std::vector<Row> layers_rows(const Results& results) {
     row.note = fmt::format("{}{}{} texts of {} tokens, {} bits", row.note, row.note.empty() ? "" : "; ",
                            results.params().integer("texts"), results.params().integer("context"),
                            results.params().integer("bits"));
+  keep_whole_model(results, rows);
   return rows;
 }
 
 Experiment layers() {
   return with_references(
-      with_model(Experiment{"kvlinc/layers"}, 1, 2048)
+      with_model(Experiment{"kvlinc/layers"}, 4, 2048)
           .paper(kPaper, "", "Errors of keys, values and output in every layer and head of a small model")
           .param("queries", 256, "last queries that outputs are compared on", between(1, 4096))
           .param("bits", 2, "of the codes", between(2, 8))
@@ -218,9 +244,9 @@ Experiment layers() {
                           p.integer("context"));
           })
           .runs_alone()
-          .quick("context=256 layer=0,15,29 queries=64")
-          .full("texts=4")
-          .cost(40)
+          .quick("texts=1 context=256 layer=0,15,29 queries=64")
+          .full("texts=8")
+          .cost(160)
           .point(compute_layers)
           .rows(layers_rows));
 }

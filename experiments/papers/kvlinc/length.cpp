@@ -1,8 +1,10 @@
 // F5: output error against the length of the context, decoding with a residual window. T1: average bits beside it.
 #include <algorithm>
+#include <cmath>
 
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/kv_math.hpp"
+#include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -132,37 +134,20 @@ Head make_budget_head(const Point& p, Rng rng) {
   return synthetic_head(shape.d, shape.tokens, static_cast<std::size_t>(p.integer("queries")), rng);
 }
 
-// G, or rank for GEAR, whose stored bits come nearest to `target`.
-kv::MethodOptions matched(const Head& head, const Budget& budget, std::size_t states, double target) {
-  constexpr auto kMath = kv::KvMath::exact;  // bits alone are read
-  kv::MethodOptions best;
-  double distance = 1e9;
-  const bool by_rank = std::string(budget.method).starts_with("gear");
-  for (const std::size_t choice : {1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128}) {
-    kv::MethodOptions options;
-    if (by_rank)
-      options.rank = choice;
-    else if (choice < 16)
-      continue;
-    else
-      options.group = choice;
-    const double off = std::abs(decode(head, budget.method, options, kMath, states).bits - target);
-    if (off < distance) distance = off, best = options;
-  }
-  return best;
-}
-
 Record compute_average_bits(const Point& p, Rng) {
   const Head& head = p.shared<Head>("head");
   const Budget& budget = *std::find_if(std::begin(kBudgets), std::end(kBudgets),
                                        [&](const Budget& b) { return p.text("cache") == b.name; });
   const std::size_t states = budget.features * (head.d + 1);
-  warn_of_groups({}, {1, head.d});
+  const kv::LayerShape shape{1, head.d};
+  const auto view = kv::View::decode;
+  warn_of_groups({}, shape);
   kv::MethodOptions options;
+  double target = std::nan("");
   if (p.text("match") == "bits" && budget.features == 0) {
-    const double target =
-        decode(head, "kvlinc", {}, kv_math(p), static_cast<std::size_t>(p.integer("features")) * (head.d + 1)).bits;
-    options = matched(head, budget, states, target);
+    target = stored_bits("kvlinc", {}, shape, head.tokens(), view) +
+             state_bits(static_cast<std::size_t>(p.integer("features")), head.d, head.tokens());
+    options = match_bits(budget.method, options, shape, head.tokens(), target, view);
   }
   const Decoded decoded = decode(head, budget.method, options, kv_math(p), states);
   const kv::Bytes& b = decoded.bytes;
@@ -171,9 +156,19 @@ Record compute_average_bits(const Point& p, Rng) {
     kinds.push_back(8 * static_cast<double>(bytes) / static_cast<double>(2 * head.tokens() * head.d));
   Record record{{"stored_bits", decoded.bits},
                 {"o_err", budget.features == 0 ? decoded.output_error : std::nan("")},
+                {"matched_bits", target},
                 {"group", static_cast<double>(options.group)},
+                {"v_group", static_cast<double>(options.v_group.value_or(options.group))},
                 {"rank", static_cast<double>(options.rank)}};
   return record.set("bits_of_kind", kinds);
+}
+
+// What --match bits chose and what it reached.
+std::string matched_note(const Results& results, const Budget& budget, const Coordinates& where, double bits) {
+  const auto number = [&](const char* output) { return static_cast<std::size_t>(results.at(output, where)); };
+  const std::string choice = choice_note(budget.method, number("group"), number("v_group"), number("rank"));
+  return fmt::format("; {}{}", choice.empty() ? "nothing to choose" : choice,
+                     match_note(bits, results.at("matched_bits", where)));
 }
 
 std::vector<Row> average_bits_rows(const Results& results) {
@@ -181,19 +176,17 @@ std::vector<Row> average_bits_rows(const Results& results) {
   for (const Value& setting : results.coordinates("setting"))
     for (const Budget& budget : kBudgets) {
       const Coordinates where{{"setting", setting}, {"cache", budget.name}};
-      Row row = exact_row(fmt::format("bits[setting={},method={}]", setting.text(), budget.name),
-                          results.at("stored_bits", where));
+      const double bits = results.at("stored_bits", where);
+      Row row = exact_row(fmt::format("bits[setting={},method={}]", setting.text(), budget.name), bits);
       row.unit = "bit";
       row.note = fmt::format("output error {:.3f}", results.at("o_err", where));
       if (const std::string note = kv::shape_note({}, {1, shape_of(setting.text()).d}); !note.empty())
         row.note += "; " + note;
       if (budget.features > 0) row.note = "quantiser's output error; states of the adapters counted";
-      if (results.params().text("match") == "bits")
-        row.note += fmt::format("; G = {}, rank {}", results.at("group", where), results.at("rank", where));
+      if (!std::isnan(results.at("matched_bits", where))) row.note += matched_note(results, budget, where, bits);
       rows.push_back(row);
     }
-  if (results.params().text("match") == "bits")
-    for (Row& row : rows) row.ours = std::nan("");  // bands belong to the methods' own settings
+  keep_band_runs(results, {{"match", "none"}}, rows);
   return rows;
 }
 
@@ -205,7 +198,8 @@ Experiment average_bits() {
           .paper(kPaper, "T1", "Average bits of a cached element, from the bytes held")
           .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
           .param("match", "none",
-                 "bits: G or rank of each method such that its bits come nearest to KVLinC with adapters",
+                 "bits: G of keys and of values or rank of each method such that its bits come nearest to KVLinC with "
+                 "adapters",
                  one_of({"none", "bits"}))
           .param("features", 256, "D of the adapters whose bits are matched", between(1, 1024))
           .axis("setting", texts({"published", "model"}), "",
@@ -218,7 +212,9 @@ Experiment average_bits() {
           .output("stored_bits", "bit", "bytes held while the last token attends * 8 / cached values")
           .output("bits_of_kind", "bit", "the same by kind of bytes", {"kind"})
           .output("o_err", "1", "||O - O^||_F / ||O||_F over the decoded tokens of one drawn head")
-          .output("group", "1", "G")
+          .output("matched_bits", "bit", "what --match bits aims at: those of KVLinC with adapters")
+          .output("group", "1", "G of keys, of methods with groups")
+          .output("v_group", "1", "G of values, at most the head where a group is channels of a token")
           .output("rank", "1", "rank of GEAR")
           .quick("queries=16 setting=published")
           .cost(4)

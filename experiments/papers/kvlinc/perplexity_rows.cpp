@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "experiments/core/bootstrap.hpp"
+#include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit::kvlinc {
@@ -15,8 +16,7 @@ class Losses {
  public:
   explicit Losses(const Results& results) : results_(results) {}
   std::vector<double> of(const std::string& method, const std::string& view, int bits) const {
-    // unquantised, all and decode are one: it is computed once, at the first bits
-    const std::string own = method == "fp" && view == "decode" ? "all" : view;
+    const std::string own = method == "fp" ? fp_view(view) : view;
     const Value own_bits = method == "fp" ? results_.coordinates("bits").front() : Value(bits);
     std::vector<double> losses;
     for (const Value& text : results_.coordinates("text"))
@@ -25,35 +25,16 @@ class Losses {
   }
 
  private:
+  // unquantised, all and decode are one: computed in the first of them and at the first bits
+  std::string fp_view(const std::string& view) const {
+    if (view != "prefill_fp")
+      for (const Value& own : results_.coordinates("view"))
+        if (own.text() != "prefill_fp") return own.text();
+    return view;
+  }
+
   const Results& results_;
 };
-
-struct Difference {
-  double mean = NAN, error = NAN;  // standard error
-  std::size_t n = 0;
-  bool resolved() const { return n > 1 && std::abs(mean) > 2 * error; }
-};
-
-Difference difference(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> d;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (!std::isnan(a[i] - b[i])) d.push_back(a[i] - b[i]);
-  Difference out;
-  out.n = d.size();
-  if (d.empty()) return out;
-  out.mean = 0;
-  for (const double x : d) out.mean += x / static_cast<double>(d.size());
-  double squares = 0;
-  for (const double x : d) squares += (x - out.mean) * (x - out.mean);
-  if (d.size() > 1) out.error = std::sqrt(squares / static_cast<double>(d.size() - 1) / static_cast<double>(d.size()));
-  return out;
-}
-
-/// Bands belong to 4 texts of 2048 tokens and more; a smaller run has rows of its own.
-std::string prefix(const Results& results) {
-  const bool full = results.params().integer("texts") >= 4 && results.params().integer("context") >= 2048;
-  return full ? "" : "small run: ";
-}
 
 // Percent of perplexity added, from paired losses: 100 (e^d - 1), with 2 standard errors.
 Row increase_row(const std::string& quantity, const Difference& d) {
@@ -76,23 +57,39 @@ struct Table {
   std::string tail() const { return fmt::format("[view={},bits={}]", view, bits); }
 };
 
+// Bits stored, mean over texts, and whether --match bits brought them to what it aims at.
+std::string stored_note(const Table& table, const std::string& method) {
+  std::vector<double> stored, aim;
+  for (const Value& text : table.results.coordinates("text")) {
+    const Coordinates where{{"cache", method}, {"view", table.view}, {"bits", table.bits}, {"text", text}};
+    const double bits = table.results.at("stored_bits", where);
+    if (std::isnan(bits)) continue;
+    stored.push_back(bits);
+    aim.push_back(table.results.at("matched_bits", where));
+  }
+  const double own = mean(stored), target = mean(aim);
+  std::string note = fmt::format("{:.2f} bits stored", own);
+  if (!std::isnan(target)) note += match_note(own, target);
+  return note;
+}
+
+// Perplexity added to the unquantised model; where that was not run, the perplexity itself.
 void add_increases(const Table& table, std::vector<Row>& rows) {
   for (const Value& method : table.results.coordinates("cache")) {
     if (method.text() == "fp") continue;
     const std::vector<double> own = table.of(method.text());
-    const Difference d = difference(own, table.of("fp")), level = difference(own, std::vector<double>(own.size()));
-    if (d.n == 0) continue;
-    Row row = increase_row(fmt::format("{}increase[method={},view={},bits={}]", prefix(table.results), method.text(),
-                                       table.view, table.bits),
-                           d);
-    double stored = 0;
-    for (const Value& text : table.results.coordinates("text")) {
-      const double bits = table.results.at(
-          "stored_bits", {{"cache", method}, {"view", table.view}, {"bits", table.bits}, {"text", text}});
-      if (!std::isnan(bits)) stored += bits / static_cast<double>(d.n);
+    const Difference d = paired_difference(own, table.of("fp")),
+                     level = paired_difference(own, std::vector<double>(own.size()));
+    if (level.n == 0) continue;
+    const std::string where = fmt::format("[method={},view={},bits={}]", method.text(), table.view, table.bits);
+    if (d.n > 0) {
+      rows.push_back(increase_row("increase" + where, d));
+      rows.back().note += fmt::format("; perplexity {:.2f}", std::exp(level.mean));
+    } else {
+      rows.push_back(exact_row("perplexity" + where, std::exp(level.mean)));
+      rows.back().note = fmt::format("{} texts; nothing is added to, as fp is not among --cache", level.n);
     }
-    row.note += fmt::format("; perplexity {:.2f}, {:.2f} bits stored", std::exp(level.mean), stored);
-    rows.push_back(row);
+    rows.back().note += "; " + stored_note(table, method.text());
   }
 }
 
@@ -103,11 +100,10 @@ void add_orders(const Table& table, std::vector<Row>& rows) {
         std::pair{"kivi_pre", "kivi"}, std::pair{"quarot", "kivi"}, std::pair{"gear_l", "kivi"},
         std::pair{"resq", "kivi"}, std::pair{"gear", "gear_l"}, std::pair{"kivi:sinks=4", "kivi"},
         std::pair{"kvlinc:sinks=4", "kvlinc"}, std::pair{"had_channel:sinks=4", "had_channel"}}) {
-    const Difference d = difference(table.of(a), table.of(b));
+    const Difference d = paired_difference(table.of(a), table.of(b));
     if (d.n == 0) continue;
-    Row row = increase_row(fmt::format("{}{} against {}{}", prefix(table.results), a, b, table.tail()), d);
-    row.note += d.n < 2 ? "" : d.resolved() ? "; resolved" : "; not resolved";
-    rows.push_back(row);
+    rows.push_back(increase_row(fmt::format("{} against {}{}", a, b, table.tail()), d));
+    judge_if_resolved(d, rows.back());
   }
 }
 
@@ -136,7 +132,7 @@ void add_shares(const Table& table, std::vector<Row>& rows) {
     };
     std::vector<std::size_t> all(texts.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-    const std::string quantity = prefix(table.results) + name + table.tail();
+    const std::string quantity = name + table.tail();
     rows.push_back(sampled_row(quantity, of(all), bootstrap(all.size(), of, table.results.rng(quantity))));
     rows.back().unit = unit;
     rows.back().note = fmt::format("{} texts", texts.size());
@@ -162,6 +158,20 @@ void add_free_running(const Results& results, std::vector<Row>& rows) {
     }
 }
 
+// The unquantised model, on whole texts and on their second halves (prefill_fp).
+void add_unquantised(const Results& results, const Losses& losses, std::vector<Row>& rows) {
+  for (const char* view : {"all", "prefill_fp"}) {
+    const std::vector<double> own = losses.of("fp", view, 0);
+    const Difference fp = paired_difference(own, std::vector<double>(own.size()));
+    if (fp.n == 0) continue;
+    const bool half = std::string_view(view) == "prefill_fp";
+    rows.push_back(
+        exact_row(half ? "perplexity[method=fp,view=prefill_fp]" : "perplexity[method=fp]", std::exp(fp.mean)));
+    rows.back().note = fmt::format("{} texts of {} tokens{}", fp.n, results.params().integer("context"),
+                                   half ? ", second halves" : "");
+  }
+}
+
 }  // namespace
 
 std::vector<Row> perplexity_rows(const Results& results) {
@@ -175,11 +185,12 @@ std::vector<Row> perplexity_rows(const Results& results) {
       add_shares(table, rows);
     }
   add_free_running(results, rows);
-  const Difference fp = difference(losses.of("fp", "all", 2), std::vector<double>(results.coordinates("text").size()));
-  Row row = exact_row(prefix(results) + "perplexity[method=fp]", std::exp(fp.mean));
-  row.note =
-      fmt::format("{} texts of {} tokens", results.params().integer("texts"), results.params().integer("context"));
-  rows.push_back(row);
+  add_unquantised(results, losses, rows);
+  std::vector<BandSetting> settings = model_band();
+  for (const BandSetting& own :
+       {BandSetting{"residual", 128}, BandSetting{"group_span", "head"}, BandSetting{"match", "none"}})
+    settings.push_back(own);
+  keep_band_runs(results, settings, rows);
   return rows;
 }
 

@@ -1,5 +1,6 @@
 #include "experiments/papers/kvlinc/tables.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <stdexcept>
@@ -61,14 +62,61 @@ Row median_row(const std::string& quantity, const std::vector<double>& values, c
   return sampled_row(quantity, quantile(values, 0.5), bootstrap(values.size(), statistic, rng));
 }
 
-void keep_full_runs(std::vector<Row>& rows, std::size_t seeds) {
-  if (seeds >= kBandSeeds) return;
+void leave_unjudged(const std::string& reason, std::vector<Row>& rows) {
   for (Row& row : rows) {
-    row.note = fmt::format("{}{}{} drawn heads; the band is that of {}", row.note, row.note.empty() ? "" : "; ", seeds,
-                           kBandSeeds);
-    row.ours = std::nan("");
-    row.interval.reset();
+    if (std::isnan(row.ours)) continue;
+    row.judged = false;
+    row.note += fmt::format("{}no verdict: {}", row.note.empty() ? "" : "; ", reason);
   }
+}
+
+void keep_band_runs(const Results& results, const std::vector<BandSetting>& settings, std::vector<Row>& rows) {
+  std::string other, band;
+  for (const BandSetting& setting : settings) {
+    const Value& own = results.params().at(setting.name);
+    if (own == setting.value || (setting.or_more && own.real() >= setting.value.real())) continue;
+    other += fmt::format("{}{} {}", other.empty() ? "" : ", ", setting.name, own.print());
+    band += fmt::format("{}{} {}", band.empty() ? "" : ", ", setting.name, setting.value.print());
+  }
+  if (!other.empty()) leave_unjudged(fmt::format("{}; the bands are those of {}", other, band), rows);
+}
+
+void keep_full_runs(const Results& results, const std::vector<BandSetting>& settings, std::vector<Row>& rows) {
+  keep_band_runs(results, settings, rows);
+  const auto& tensors = results.coordinates("tensor");
+  const auto seeds = static_cast<std::size_t>(
+      std::count_if(tensors.begin(), tensors.end(), [](const Value& t) { return is_seed(t.text()); }));
+  if (seeds < kBandSeeds)
+    leave_unjudged(fmt::format("{} drawn heads; the bands are those of {}", seeds, kBandSeeds), rows);
+}
+
+std::vector<BandSetting> model_band() {
+  return {{"model", "smollm2-135m"}, {"tokens", "persuasion"}, {"texts", 4, true}, {"context", 2048, true}};
+}
+
+Difference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> d;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!std::isnan(a[i] - b[i])) d.push_back(a[i] - b[i]);
+  Difference out;
+  out.n = d.size();
+  if (d.empty()) return out;
+  out.mean = 0;
+  for (const double x : d) out.mean += x / static_cast<double>(d.size());
+  double squares = 0;
+  for (const double x : d) squares += (x - out.mean) * (x - out.mean);
+  if (d.size() > 1) out.error = std::sqrt(squares / static_cast<double>(d.size() - 1) / static_cast<double>(d.size()));
+  return out;
+}
+
+void judge_if_resolved(const Difference& difference, Row& row) {
+  if (difference.n < 2 || std::isnan(row.ours)) {
+    row.judged = false;
+    return;
+  }
+  row.note += fmt::format("{}{}", row.note.empty() ? "" : "; ",
+                          difference.resolved() ? "resolved" : "not resolved: within 2 standard errors, no verdict");
+  row.judged = row.judged && difference.resolved();
 }
 
 void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape) {

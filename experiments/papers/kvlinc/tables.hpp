@@ -3,6 +3,8 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "experiments/core/reference_table.hpp"
 #include "sim/kv/methods/method.hpp"
 
@@ -13,9 +15,21 @@ inline constexpr const char* kPaper = "arXiv:2510.05373";
 /// Adds the values of the experiment's figure.
 Experiment with_references(Experiment experiment);
 
-/// Collects rows about drawn heads. Bands are those of kBandSeeds heads of the default size: fewer, or other sizes,
-/// leave the band out.
+/// A parameter as the bands of a figure were made with; or_more: larger values do as well.
+struct BandSetting {
+  const char* name;
+  Value value;
+  bool or_more = false;
+};
+/// Takes the verdict from rows (their numbers stay); the reason goes into their notes.
+void leave_unjudged(const std::string& reason, std::vector<Row>& rows);
+/// The same for a run with other settings than those.
+void keep_band_runs(const Results& results, const std::vector<BandSetting>& settings, std::vector<Row>& rows);
+/// The same of figures on drawn heads, for fewer than kBandSeeds of them too.
 inline constexpr std::size_t kBandSeeds = 64;
+void keep_full_runs(const Results& results, const std::vector<BandSetting>& settings, std::vector<Row>& rows);
+/// Settings of the bands on SmolLM2-135M: that model and text, 4 windows of 2048 tokens and more.
+std::vector<BandSetting> model_band();
 
 /// Values of an output along the axis "tensor", drawn heads alone.
 std::vector<double> over_seeds(const Results& results, const std::string& output, Coordinates where);
@@ -27,9 +41,16 @@ Row ratio_row(const std::string& quantity, const std::vector<double>& a, const s
 /// The median with its bootstrap interval.
 Row median_row(const std::string& quantity, const std::vector<double>& values, const Rng& rng);
 
-/// Rows whose band belongs to kBandSeeds heads lose it (NaN: not run) when fewer were drawn: a quick run is no
-/// evidence.
-void keep_full_runs(std::vector<Row>& rows, std::size_t seeds);
+/// Mean of a - b over the pairs in which neither is NaN.
+struct Difference {
+  double mean = NAN, error = NAN;  ///< standard error
+  std::size_t n = 0;
+  bool resolved() const { return n > 1 && std::abs(mean) > 2 * error; }
+};
+Difference paired_difference(const std::vector<double>& a, const std::vector<double>& b);
+/// An ordering is judged only where its difference is larger than two standard errors: takes the verdict from `row`
+/// otherwise, and says which it is in the note.
+void judge_if_resolved(const Difference& difference, Row& row);
 
 /// Says once on stderr that token-wise groups are shorter than asked for because they end at the head (or layer).
 void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape);

@@ -107,7 +107,6 @@ Sealed seal(const Head& head, const std::string& method, const kv::MethodOptions
   Sealed out;
   kv::read_head(cache.reader(0, 0), out.k, out.v);
   out.rule = rules.k;
-  out.bits = 8 * static_cast<double>(cache.bytes()) / static_cast<double>(2 * head.tokens() * head.d);
   return out;
 }
 

@@ -11,8 +11,7 @@ namespace lowbit::kvlinc {
 /// Keys and values of a head as a method's cache gives them once all that is due is sealed.
 struct Sealed {
   Matrix k, v;
-  kv::Side rule;    ///< of the keys
-  double bits = 0;  ///< stored for a value
+  kv::Side rule;  ///< of the keys
 };
 Sealed seal(const Head& head, const std::string& method, const kv::MethodOptions& options);
 
