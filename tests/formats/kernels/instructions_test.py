@@ -16,7 +16,7 @@ BOUNDS = {
     "mxint8:rule=ceil": 1.46,  # 1.31
     "nvfp4": 4.62,  # 4.31, the pass for the tensor's maximum included
     "int4:g128": 3.03,  # 2.78
-    "mxfp4:round=sr": 14.2,  # 13.63: 5.9 draw the words
+    "mxfp4:round=sr": 14.2,  # 13.63
 }
 
 
