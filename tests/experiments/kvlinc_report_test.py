@@ -117,9 +117,37 @@ def wrong_width(file):
     file.attrs["head_dim"] = 48
 
 
+def put(file, name, data):
+    """Another array in the place of one, with its attributes."""
+    attributes = dict(file[name].attrs)
+    del file[name]
+    file.create_dataset(name, data=data).attrs.update(attributes)
+
+
+def few_values(file):
+    put(file, "model.layers.3.self_attn.v", np.ones((1, 100, 64), np.float32))
+
+
+def few_queries(file):
+    put(file, "model.layers.3.self_attn.q", np.ones((1, 8, 128), np.float32))
+
+
+def more_windows(file):
+    put(file, "model.layers.3.self_attn.k", np.ones((3, 256, 64), np.float32))
+
+
+def no_tokens(file):
+    for name, width in (("q", 128), ("k", 64), ("v", 64)):
+        put(file, f"model.layers.3.self_attn.{name}", np.ones((1, 0, width), np.float32))
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
+        (few_values, ("self_attn.v' has shape (1, 100, 64)", "self_attn.k' (1, 256, 64)")),
+        (few_queries, ("self_attn.q' has shape (1, 8, 128)", "self_attn.k' (1, 256, 64)")),
+        (more_windows, ("(1, 256, 64)", "(3, 256, 64)")),
+        (no_tokens, ("self_attn.k", "(1, 0, 64)", "one token")),
         (nan_key, ("nan", "token 17", "channel 5")),
         (no_theta, ("rope_theta", "base of the rotary embedding")),
         (no_rope, ("rope", "after or before")),

@@ -71,7 +71,8 @@ const StoredTensor& need(const std::vector<StoredTensor>& tensors, const std::st
   throw_error(ExitCode::bad_data, "'{}' has no tensor '{}', which belongs to the keys beside it", path, name);
 }
 
-void check_tensor(const StoredTensor& t, std::size_t width, const std::string& path) {
+/// `like`: the keys whose windows and tokens it must have.
+void check_tensor(const StoredTensor& t, std::size_t width, const StoredTensor& like, const std::string& path) {
   const std::string axes = Attributes{path, t.name}.text("axes", "window,token,channel");
   if (axes != "window,token,channel")
     throw_error(ExitCode::bad_data, "'{}': axes '{}' of '{}' are not known; window,token,channel are", path, axes,
@@ -79,6 +80,12 @@ void check_tensor(const StoredTensor& t, std::size_t width, const std::string& p
   if (t.shape.size() != 3 || t.shape[2] != width)
     throw_error(ExitCode::bad_data, "'{}': '{}' has shape {}; windows x tokens x {} (heads * head_dim) is expected",
                 path, t.name, to_string(t.shape), width);
+  if (t.shape[0] != like.shape[0] || t.shape[1] != like.shape[1])
+    throw_error(ExitCode::bad_data, "'{}': '{}' has shape {}, '{}' {}; equal windows and tokens are expected", path,
+                t.name, to_string(t.shape), like.name, to_string(like.shape));
+  if (t.shape[1] == 0)
+    throw_error(ExitCode::bad_data, "'{}': '{}' has shape {}; at least one token is expected", path, t.name,
+                to_string(t.shape));
 }
 
 /// Channels of one head in one window.
@@ -143,9 +150,9 @@ TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
       throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is '{}'; after or before is expected", path_,
                   t.name, rope);
     rotated_ = rope == "after";
-    check_tensor(t, kv_heads_ * head_dim_, path_);
-    check_tensor(need(all, prefix + "v", path_), kv_heads_ * head_dim_, path_);
-    check_tensor(need(all, prefix + "q", path_), heads_ * head_dim_, path_);
+    check_tensor(t, kv_heads_ * head_dim_, t, path_);
+    check_tensor(need(all, prefix + "v", path_), kv_heads_ * head_dim_, t, path_);
+    check_tensor(need(all, prefix + "q", path_), heads_ * head_dim_, t, path_);
     const std::size_t dot = t.name.rfind('.', t.name.size() - kEnd.size() - 1);
     const std::string layer = t.name.substr(dot + 1, t.name.size() - kEnd.size() - dot - 1);
     for (std::size_t window = 0; window < t.shape[0]; ++window)
