@@ -11,18 +11,6 @@
 namespace lowbit::kvlinc {
 namespace {
 
-LOWBIT_KV_CLONES void scores(const float* q, ConstRows k, std::size_t count, float* out) {
-  for (std::size_t t = 0; t < count; ++t) {
-    const float* x = k.row(t);
-    float lane[16] = {};
-    for (std::size_t i = 0; i + 16 <= k.columns; i += 16)
-      for (std::size_t j = 0; j < 16; ++j) lane[j] += q[i + j] * x[i + j];
-    for (std::size_t width = 8; width > 0; width /= 2)
-      for (std::size_t j = 0; j < width; ++j) lane[j] += lane[j + width];
-    out[t] = lane[0];
-  }
-}
-
 LOWBIT_KV_CLONES void mix(const float* weights, ConstRows v, std::size_t count, float* out) {
   for (std::size_t t = 0; t < count; ++t)
     for (std::size_t c = 0; c < v.columns; ++c) out[c] += weights[t] * v.row(t)[c];
@@ -57,7 +45,7 @@ Attention attention(const Head& head, ConstRows k, ConstRows v) {
     for (std::size_t i = 0; i < q.rows(); ++i) {
       const std::size_t seen = head.first_query() + i + 1;
       float* row = weights.data() + i * head.tokens();
-      scores(q.view().row(i), k, seen, row);
+      for (std::size_t t = 0; t < seen; ++t) row[t] = kv::lane_dot(q.view().row(i), k.row(t), head.d);
       const double sum = model::exp_row(row, head.scale(), seen);
       for (std::size_t t = 0; t < seen; ++t) row[t] = static_cast<float>(row[t] / sum);
       mix(row, v, seen, output.view().row(i));
