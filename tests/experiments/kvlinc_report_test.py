@@ -163,6 +163,12 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
     assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
 
 
+def test_one_token_is_too_few_to_fit_tables_to(tmp_path):
+    path = captured(tmp_path / "one.h5", tokens=1)
+    done = program.call("baselines", "--cache", "kvquant", "--tensors", str(path), "--seeds", "0", "--bits", "2", "-o", tmp_path)
+    assert done.returncode == 65 and len(done.stderr.strip().splitlines()) == 1 and "one" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -175,6 +181,8 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
         (("keys", "--kv-math", "fused"), ("no selected figure", "kv_math")),
         (("length", "--kv-math", "fuzed"), ("did you mean 'fused'", "exact, fused")),
         (("perplexity", "--kv-math", "fused"), ("--stepwise 192", "256 tokens")),
+        (("length", "--context", "64", "--queries", "100"), ("--context", "64", "100")),
+        (("length", "--context", "0", "--queries", "1"), ("--context", "0", "1")),
     ],
 )
 def test_bad_settings_end_in_one_line(tmp_path, arguments, words):

@@ -81,6 +81,13 @@ std::vector<Row> length_rows(const Results& results) {
   return rows;
 }
 
+// A head holds the queries that are decoded.
+Values contexts(const Params& params) {
+  Values values = integers({512, 1024, 2048, 4096, 8192});
+  values.domain = between(static_cast<double>(params.integer("queries")), 1 << 20);
+  return values;
+}
+
 Values seed_numbers(const Params& params) {
   return indices(static_cast<std::size_t>(params.integer("seeds")));
 }
@@ -92,7 +99,7 @@ Experiment length() {
           .param("seeds", 8, "drawn heads", between(1, 10000))
           .param("queries", 64, "last tokens, decoded one by one", between(1, 256))
           .param("residual", 128, "tokens that stay open; a multiple of 128", between(0, 4096))
-          .axis("context", integers({512, 1024, 2048, 4096, 8192}), "1", "tokens of the head")
+          .axis("context", contexts, "1", "tokens of the head, at least as many as queries")
           .axis("draw", seed_numbers, "1", "number of the drawn head")
           .dim("cache", texts(kLengthMethods), "", "method, 2 bits, G = 128 (values: 64)")
           .draws_vary_with({"context", "draw"})

@@ -20,13 +20,14 @@ class KvQuant : public Method {
   KvQuant(const MethodOptions& options, const KvQuantOptions& own) : options_(options), own_(own) {}
   bool fitted() const override { return true; }
 
-  LayerRules rules(const LayerShape& shape, const Calibration* calibration) const override {
+  LayerRules rules(const LayerShape& shape, const Calibration* given) const override {
+    const Calibration& calibration = fitting_tokens(given, "kvquant");
     LayerRules rules;
     const Window window{Window::Kind::sliding, options_.residual, options_.sinks};
     rules.k.window = rules.v.window = window;
     rules.k.before_rope = own_.before_rope;
     rules.v.whole_layer = options_.group_span_layer;
-    const ConstRows k = own_.before_rope ? calibration->k_pre : calibration->k;
+    const ConstRows k = own_.before_rope ? calibration.k_pre : calibration.k;
     const std::size_t d = shape.head_dim;
 
     const std::vector<ChannelRange> ranges = channel_ranges(k, own_.outliers);
@@ -39,7 +40,7 @@ class KvQuant : public Method {
     const std::size_t width = rules.v.whole_layer ? shape.kv_heads * d : d;
     std::vector<float> values;
     for (std::size_t h = 0; h < shape.kv_heads * d / width; ++h) {
-      const auto part = normalised_tokens(calibration->v.part(h * width, width), own_.outliers, own_.percentile_range);
+      const auto part = normalised_tokens(calibration.v.part(h * width, width), own_.outliers, own_.percentile_range);
       values.insert(values.end(), part.begin(), part.end());
     }
     rules.v.codecs = {std::make_shared<NuqCodec>(levels(std::move(values)), own_.outliers, own_.percentile_range)};

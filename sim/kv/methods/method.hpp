@@ -52,6 +52,8 @@ std::string shape_note(const MethodOptions& options, const LayerShape& shape);
 Format code_format(const MethodOptions& options, std::size_t group);
 /// A token-wise group: at most the head, or the layer with group_span_layer.
 std::size_t token_group(std::size_t group, const MethodOptions& options, const LayerShape& shape);
+/// The tokens that `method` is fitted to. Error (bad_data) where there are none.
+const Calibration& fitting_tokens(const Calibration* calibration, const char* method);
 /// Keys or values by name of scheme, with the window `kind`.
 Side plain_side(const std::string& scheme, std::size_t group, Window::Kind kind, const MethodOptions& options,
                 const LayerShape& shape);

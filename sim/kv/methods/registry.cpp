@@ -89,6 +89,12 @@ std::size_t token_group(std::size_t group, const MethodOptions& options, const L
   return std::min(group, options.group_span_layer ? shape.kv_heads * shape.head_dim : shape.head_dim);
 }
 
+const Calibration& fitting_tokens(const Calibration* calibration, const char* method) {
+  if (calibration == nullptr || calibration->k.rows == 0 || calibration->k_pre.rows == 0 || calibration->v.rows == 0)
+    throw_error(ExitCode::bad_data, "method {}: no tokens to fit its tables to; at least one is expected", method);
+  return *calibration;
+}
+
 Side plain_side(const std::string& scheme, std::size_t group, Window::Kind kind, const MethodOptions& options,
                 const LayerShape& shape) {
   Side side;

@@ -93,7 +93,8 @@ class ResQ : public Method {
  public:
   explicit ResQ(const MethodOptions& options) : options_(options) {}
   bool fitted() const override { return true; }
-  LayerRules rules(const LayerShape& shape, const Calibration* calibration) const override {
+  LayerRules rules(const LayerShape& shape, const Calibration* given) const override {
+    const Calibration& calibration = fitting_tokens(given, "resq");
     const std::size_t d = shape.head_dim, split = std::max<std::size_t>(1, d / 8);
     MethodOptions high = options_;
     high.bits = kHighBits;
@@ -107,7 +108,7 @@ class ResQ : public Method {
         side.bases.push_back(basis(rows.part(h * d, d), split, options_.seed, name));
       return side;
     };
-    return {side(calibration->k, "k"), side(calibration->v, "v")};
+    return {side(calibration.k, "k"), side(calibration.v, "v")};
   }
 
  private:

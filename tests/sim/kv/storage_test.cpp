@@ -172,6 +172,11 @@ TEST_CASE("what a cache cannot seal is refused with what to use", "[kv]") {
   CHECK(residual.names("residual window of 100 tokens is no multiple of the group of 128"));
   CHECK(refusal_of([] { make_method("kivvi", {}); }).names("did you mean 'kivi'"));
   CHECK(refusal_of([] { parse_view("half"); }).names("all, decode, prefill_fp"));
+  for (const char* fitted : {"kvquant", "resq"}) {
+    const Calibration nothing;
+    CHECK(refusal_of([&] { make_method(fitted, {})->rules({1, 64}, &nothing); }).names("no tokens to fit"));
+    CHECK(refusal_of([&] { make_method(fitted, {})->rules({1, 64}, nullptr); }).names("no tokens to fit"));
+  }
 }
 
 TEST_CASE("a context shorter than a group stays open", "[kv]") {
