@@ -114,13 +114,14 @@ void attend(const HeadReader& reader, ConstRows q, std::int64_t position, float 
   Matrix buffer, keys, logits(q.rows, slots);
   if (reader.reads) std::fill_n(logits.data(), q.rows * slots, -INFINITY);  // what is left out has no weight
   bool any = false;
-  const auto hide = [&](std::size_t first, std::size_t count) {  // slots at later positions
-    if (reader.k->latest_position() <= position) {
+  const auto hide = [&](std::size_t first, std::size_t count) {  // slots at later positions, or before the window
+    if (reader.window == 0 && reader.k->latest_position() <= position) {
       any = any || count > 0;
       return;
     }
     for (std::size_t t = first; t < first + count; ++t) {
-      const bool seen = reader.k->positions()[t] <= position;
+      const std::int64_t own = reader.k->positions()[t];
+      const bool seen = own <= position && (reader.window == 0 || own > position - reader.window);
       any = any || seen;
       for (std::size_t i = 0; i < q.rows && !seen; ++i) logits.view().row(i)[t] = -INFINITY;
     }

@@ -22,6 +22,7 @@ struct HeadReader {
   const model::Rope* rope = nullptr;   ///< keys are stored before RoPE
   Selection reads;                     ///< parts of k; slots left out have no weight
   KvMath math = KvMath::exact;         ///< how codes enter the sums of attend()
+  std::int64_t window = 0;             ///< a query at p sees keys at positions > p - window; 0: all up to p
 };
 
 /// What a method adds to the sums of a query. `maximum`: the largest scaled logit m that the query has seen; weights
@@ -37,7 +38,7 @@ class Terms {
 float lane_dot(const float* x, const float* y, std::size_t n);
 
 /// out(i) = sum_j w_ij v_j / sum_j w_ij with w_ij = exp(scale q_i . k_j - m_i), over the slots whose position is at
-/// most `position`, with terms added to both sums. q, out: queries x head_dim; q after RoPE. Logits by lane_dot,
+/// most `position` (and in the reader's window), with terms added to both sums. q, out: queries x head_dim; q after RoPE. Logits by lane_dot,
 /// exponentials as model::exp_row, the sum of weights in double, of values in float32 in the order of slots. Each block
 /// is read once for all queries, packed where it can be (fused math: the same to 1e-5). With k_basis the queries are
 /// turned instead of the keys; the result is turned back from v_basis. A query that sees no key gives zeros. k and v

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "formats/error.hpp"
+
 namespace lowbit::kv {
 namespace {
 
@@ -34,6 +36,14 @@ Matrix rows_of(const Stream& stream, std::size_t first, std::size_t count, const
 }
 
 }  // namespace
+
+void refuse_window(std::int64_t window) {
+  if (window != 0)
+    throw_error(ExitCode::usage,
+                "corrections of models with a sliding window ({} tokens) are not known: their states cannot give up "
+                "tokens; take a method without adapters",
+                window);
+}
 
 HeadFeatures head_features(const Correction& correction, ConstRows k, ConstRows sealed, ConstRows q) {
   const std::size_t d = k.columns, features = correction.features();

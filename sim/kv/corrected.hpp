@@ -27,6 +27,10 @@ struct HeadFeatures {
 /// k, sealed: tokens x d as they were and as the cache gives them; q: tokens x query heads * d.
 HeadFeatures head_features(const Correction& correction, ConstRows k, ConstRows sealed, ConstRows q);
 
+/// Error (usage) unless `window`, the sliding window of a layer's attention, is 0: the states stand for all sealed tokens and cannot
+/// give up those that have left it.
+void refuse_window(std::int64_t window);
+
 /// A policy of windows whose keys, after RoPE and a stream a head, are sealed together with the values
 /// (std::invalid_argument otherwise).
 /// The states S and P ("correction", D * (d + 1) values a head, S in the basis of the values) count as float16.

@@ -61,6 +61,11 @@ struct Tile {
   std::size_t head, first, last;
   std::size_t rows() const { return last - first; }
   std::size_t end(const Side& side, std::size_t i) const { return std::min(pass.end(side, first + i), last); }
+  // First slot in the sliding window of query i.
+  std::size_t begin(std::size_t i) const {
+    const auto window = static_cast<std::size_t>(pass.call.shape.window);
+    return window == 0 || first + i < window ? 0 : first + i + 1 - window;
+  }
 };
 
 // q k^T with the form of each key that its query sees.
@@ -136,8 +141,9 @@ void attend_tile(const Tile& tile, const Forms& k, const Forms& v, const HeadFea
   logits(tile, k, weight);
   std::vector<double> sum(tile.rows());
   for (std::size_t i = 0; i < tile.rows(); ++i) {
-    const std::size_t seen = tile.first + i + 1;
-    sum[i] = model::exp_row(weight.row(i), shape.scale, seen);
+    const std::size_t seen = tile.first + i + 1, begin = tile.begin(i);
+    sum[i] = model::exp_row(weight.row(i) + begin, shape.scale, seen - begin);
+    std::fill_n(weight.row(i), begin, 0.0f);
     std::fill(weight.row(i) + seen, weight.row(i) + tile.last, 0.0f);
   }
   if (features != nullptr) correct(tile, *features, weight, sum);
@@ -154,8 +160,7 @@ model::AttentionStats ViewAttention::apply(const model::AttentionCall& call) {
   auto* cache = dynamic_cast<Cache*>(call.sequence.cache);
   const auto* policy = cache == nullptr ? nullptr : dynamic_cast<const WindowPolicy*>(&cache->policy());
   if (policy == nullptr) throw std::logic_error("kv: this view needs a kv::Cache with a policy of windows");
-  if (call.sequence.first_position != 0 || call.shape.window != 0)
-    throw std::logic_error("kv: this view needs a pass that begins the text, without a sliding window");
+  if (call.sequence.first_position != 0) throw std::logic_error("kv: this view needs a pass that begins the text");
   const Pass pass{call, policy->rules(call.shape.layer), view_, prompt_};
   const std::size_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads, rows = call.q.rows;
   std::vector<Forms> k, v;
@@ -166,6 +171,7 @@ model::AttentionStats ViewAttention::apply(const model::AttentionCall& call) {
   }
   std::vector<HeadFeatures> features;
   if (const auto* corrected = dynamic_cast<const CorrectedPolicy*>(policy); corrected != nullptr) {
+    refuse_window(call.shape.window);
     features.resize(call.shape.kv_heads);
     call.threads.parallel_for(features.size(), [&](std::size_t h) {
       features[h] = head_features(corrected->corrections().at(call.shape.layer, h), k[h].plain, k[h].sealed,
@@ -181,8 +187,9 @@ model::AttentionStats ViewAttention::apply(const model::AttentionCall& call) {
     attend_tile(tile, k[h], v[h], features.empty() ? nullptr : &features[h]);
   });
   model::AttentionStats stats;
-  stats.causal_pairs = stats.attended_pairs =
-      static_cast<double>(call.shape.heads) * static_cast<double>(rows) * static_cast<double>(rows + 1) / 2;
+  const std::size_t window = call.shape.window == 0 ? rows : std::min(rows, static_cast<std::size_t>(call.shape.window));
+  const auto w = static_cast<double>(window), beyond = static_cast<double>(rows - window);
+  stats.causal_pairs = stats.attended_pairs = static_cast<double>(call.shape.heads) * (w * (w + 1) / 2 + beyond * w);
   stats.flops = 4 * static_cast<double>(d) * stats.causal_pairs;
   return stats;
 }

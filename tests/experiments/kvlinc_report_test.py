@@ -290,6 +290,31 @@ def test_what_was_asked_for_is_computed_or_refused(tmp_path):
         assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
+MISTRAL = pathlib.Path(os.environ["LOWBIT_SOURCE_DIR"]) / "tests/vectors/model/mistral"
+
+
+def mistral(folder, *arguments):
+    """Perplexity of a small model with a sliding window of 5."""
+    tokens = folder / "tokens.npy"
+    np.save(tokens, np.random.default_rng(3).integers(0, 96, 300, dtype=np.int32))
+    return program.call("perplexity", "--model", str(MISTRAL), "--tokens", str(tokens), "--texts", "1", "--context", "64", "--bits", "2", "--residual", "0", "--chunks", "1", "--epochs", "1", "--features", "8", "--stepwise", "48", *arguments, "-o", folder)
+
+
+def test_sliding_windows_are_read_in_every_view(tmp_path):
+    done = mistral(tmp_path, "--cache", "fp,quarot", "--view", "all,decode,prefill_fp")
+    assert done.returncode == 0, done.stderr
+    data = program.result(tmp_path, "perplexity").dataset
+    loss = data["loss"].sel(cache="quarot", bits=2, text=0)
+    assert np.isfinite(loss).all()
+    # without a residual window every query sees the tokens before it sealed, one pass or token by token
+    assert float(data["free_running_difference"].sel(cache="quarot", view="decode", bits=2, text=0)) < 0.01
+
+
+def test_corrections_under_a_sliding_window_are_refused(tmp_path):
+    done = mistral(tmp_path, "--cache", "kvlinc_adapters", "--view", "decode")
+    assert done.returncode == 2 and "sliding window (5 tokens)" in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 def test_short_groups_are_warned_of_once_and_recorded(tmp_path):
     done = program.call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
     assert done.returncode == 0

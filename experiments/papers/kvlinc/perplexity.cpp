@@ -135,6 +135,7 @@ using CorrectionsPtr = std::shared_ptr<const kv::Corrections>;
 /// Adapters of every head, each trained alone on what the unquantised model makes of the training windows.
 CorrectionsPtr make_adapters(const Point& p, Rng rng) {
   const ModelText& text = *p.shared<ModelTextPtr>("model_text");
+  for (const std::int64_t window : text.model.config().window) kv::refuse_window(window);
   const auto& chunks = p.shared<std::vector<CapturedPtr>>("chunks");
   const Captured& check = *p.shared<CapturedPtr>("calibration");
   const model::Config& config = text.model.config();

@@ -5,6 +5,7 @@
 #include "sim/kv/methods/method.hpp"
 #include "sim/model/model.hpp"
 #include "tests/sim/kv/support.hpp"
+#include "tests/support/errors.hpp"
 
 using namespace lowbit;
 using namespace lowbit::kv;
@@ -227,6 +228,60 @@ TEST_CASE("the decode view in one pass is token-by-token decoding", "[kv]") {
       after = std::max(after, std::abs(static_cast<double>(prompt.data()[i]) - one.data()[i]));
     CHECK(after < 1e-5);
   }
+}
+
+TEST_CASE("a query sees the keys in its sliding window alone", "[kv]") {
+  const LayerShape shape{1, 32};
+  constexpr std::size_t kTokens = 200, kWindow = 50;
+  const Tokens tokens(kTokens, shape);
+  const auto q = random_rows(kTokens, 2 * 32, 55);
+  const auto positions = positions_from(0, kTokens);
+  const model::AttentionShape attention{0, 2, 1, 32, kScale, kWindow};
+  Threads threads(2);
+  MethodOptions options;
+  options.group = 32, options.residual = 64, options.sinks = 3;
+  const auto run = [&](const std::string& name, model::AttentionOp& op, bool seal_first, std::size_t step) {
+    const LayerRules rules = make_method(name, options)->rules(shape, nullptr);
+    Cache cache({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, nullptr), seal_first);
+    model::Matrix out(kTokens, 64);
+    double pairs = 0;
+    for (std::size_t t = 0; t < kTokens; t += step) {
+      tokens.give(t, step, [&](const auto& some) { cache.append(some); });
+      const model::Sequence sequence{0, 0, step, static_cast<std::int64_t>(t), &cache};
+      pairs += op.apply({attention, sequence, q.view().slice(t, step), positions.data() + t,
+                         tokens.k.view().slice(t, step), tokens.v.view().slice(t, step), out.view().slice(t, step),
+                         threads})
+                   .attended_pairs;
+    }
+    CHECK(pairs == 2 * (kWindow * (kWindow + 1) / 2 + (kTokens - kWindow) * kWindow));
+    return out;
+  };
+  ViewAttention view, everything(0, View::all);
+  PackedAttention packed;
+  const auto plain = run("fp", view, true, kTokens);
+  for (const std::size_t n : {0ul, 10ul, 49ul, 50ul, 51ul, 130ul, 199ul}) {  // unquantised: the definition
+    const std::size_t first = n < kWindow ? 0 : n + 1 - kWindow;
+    const auto y = reference(q.view().row(n) + 32, tokens.k.view().slice(first, n + 1 - first),
+                             tokens.v.view().slice(first, n + 1 - first), kScale);
+    for (std::size_t c = 0; c < 32; ++c) CHECK(plain.view().row(n)[32 + c] == Approx(y[c]).margin(1e-5));
+  }
+  const auto difference = [](const model::Matrix& a, const model::Matrix& b) {
+    double most = 0;
+    for (std::size_t i = 0; i < kTokens * 64; ++i)
+      most = std::max(most, std::abs(static_cast<double>(a.data()[i]) - b.data()[i]));
+    return most;
+  };
+  // quantised: one pass is token-by-token decoding; with everything sealed it is the plain attention on the cache
+  const auto one = run("kivi", view, true, kTokens);
+  CHECK(difference(one, run("kivi", packed, false, 1)) < 1e-5);
+  CHECK(difference(one, plain) > 0.01);
+  struct Plain : model::AttentionOp {
+    model::AttentionStats apply(const model::AttentionCall& call) override { return plain_attention(call); }
+  } all;
+  CHECK(difference(run("kivi", everything, true, kTokens), run("kivi", all, true, kTokens)) < 1e-5);
+  // states of corrections cannot give tokens up
+  CHECK_NOTHROW(refuse_window(0));
+  CHECK(refusal_of([] { refuse_window(50); }).names("sliding window (50 tokens)"));
 }
 
 TEST_CASE("terms join both sums relative to the maximum", "[kv]") {
