@@ -157,21 +157,36 @@ class Capture {
   std::size_t logits_ = 0, tensors_ = 0;
 };
 
+void add_rope_scaling(const model::RopeScaling& s, std::vector<store::Attribute>& list) {
+  using Kind = model::RopeScaling::Kind;
+  list.push_back({"rope_scaling", std::string(s.kind == Kind::none     ? "none"
+                                              : s.kind == Kind::linear ? "linear"
+                                                                       : "llama3")});
+  if (s.kind != Kind::none) list.push_back({"rope_factor", s.factor});
+  if (s.kind != Kind::llama3) return;
+  list.push_back({"rope_low_frequency_factor", s.low_frequency_factor});
+  list.push_back({"rope_high_frequency_factor", s.high_frequency_factor});
+  list.push_back({"rope_original_context", s.original_context});
+}
+
 std::vector<store::Attribute> file_attributes(const std::string& name, const model::Config& c, const Request& request) {
   const auto integer = [](std::size_t n) { return static_cast<std::int64_t>(n); };
-  return {{"filetype", std::string("lowbit.tensors")},
-          {"version", std::int64_t{1}},
-          {"model", name},
-          {"dtype", std::string(request.type == StoredFloat::bf16 ? "bf16" : "f32")},
-          {"windows", integer(request.windows)},
-          {"context", integer(request.context)},
-          {"first_position", std::int64_t{0}},
-          {"rope_theta", c.rope_theta},
-          {"heads", integer(c.heads)},
-          {"kv_heads", integer(c.kv_heads)},
-          {"head_dim", integer(c.head_dim)},
-          {"head_mapping", std::string("query head h reads KV head h / (heads / kv_heads)")},
-          {"loss", std::string("mean over the predicted tokens of each window; dy is its gradient")}};
+  std::vector<store::Attribute> list = {
+      {"filetype", std::string("lowbit.tensors")},
+      {"version", std::int64_t{1}},
+      {"model", name},
+      {"dtype", std::string(request.type == StoredFloat::bf16 ? "bf16" : "f32")},
+      {"windows", integer(request.windows)},
+      {"context", integer(request.context)},
+      {"first_position", std::int64_t{0}},
+      {"rope_theta", c.rope_theta},
+      {"heads", integer(c.heads)},
+      {"kv_heads", integer(c.kv_heads)},
+      {"head_dim", integer(c.head_dim)},
+      {"head_mapping", std::string("query head h reads KV head h / (heads / kv_heads)")},
+      {"loss", std::string("mean over the predicted tokens of each window; dy is its gradient")}};
+  add_rope_scaling(c.rope_scaling, list);
+  return list;
 }
 
 // SIGINT and SIGTERM end the program between two windows, so that its temporary file is removed.

@@ -38,11 +38,11 @@ class Terms {
 float lane_dot(const float* x, const float* y, std::size_t n);
 
 /// out(i) = sum_j w_ij v_j / sum_j w_ij with w_ij = exp(scale q_i . k_j - m_i), over the slots whose position is at
-/// most `position` (and in the reader's window), with terms added to both sums. q, out: queries x head_dim; q after RoPE. Logits by lane_dot,
-/// exponentials as model::exp_row, the sum of weights in double, of values in float32 in the order of slots. Each block
-/// is read once for all queries, packed where it can be (fused math: the same to 1e-5). With k_basis the queries are
-/// turned instead of the keys; the result is turned back from v_basis. A query that sees no key gives zeros. k and v
-/// must have the same slots.
+/// most `position` (and in the reader's window), with terms added to both sums. q, out: queries x head_dim; q after
+/// RoPE. Logits by lane_dot, exponentials as model::exp_row, the sum of weights in double, of values in float32 in the
+/// order of slots. Each block is read once for all queries, packed where it can be (fused math: the same to 1e-5). With
+/// k_basis the queries are turned instead of the keys; the result is turned back from v_basis. A query that sees no key
+/// gives zeros. k and v must have the same slots.
 ///
 /// `mass`, if given: one value a slot, to which the softmax weights of all queries are added (terms not counted).
 void attend(const HeadReader& reader, ConstRows q, std::int64_t position, float scale, Rows out,

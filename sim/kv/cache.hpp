@@ -73,7 +73,8 @@ class PackedAttention : public model::AttentionOp {
 
 /// One pass over a whole text, on a Cache with a WindowPolicy that seals first. decode and prefill_fp: query n sees
 /// slots up to Window::end(n) sealed and the rest as they are; all: what is sealed at the end of the text. float32
-/// matrix products. In a sliding window every query sees the keys in its window alone. The terms of a CorrectedPolicy are added, each query seeing the sealed slots up to its own.
+/// matrix products. In a sliding window every query sees the keys in its window alone. The terms of a CorrectedPolicy
+/// are added, each query seeing the sealed slots up to its own.
 class ViewAttention : public model::AttentionOp {
  public:
   /// `prompt`: queries before this position see nothing sealed.

@@ -27,8 +27,8 @@ struct HeadFeatures {
 /// k, sealed: tokens x d as they were and as the cache gives them; q: tokens x query heads * d.
 HeadFeatures head_features(const Correction& correction, ConstRows k, ConstRows sealed, ConstRows q);
 
-/// Error (usage) unless `window`, the sliding window of a layer's attention, is 0: the states stand for all sealed tokens and cannot
-/// give up those that have left it.
+/// Error (usage) unless `window`, the sliding window of a layer's attention, is 0: the states stand for all sealed
+/// tokens and cannot give up those that have left it.
 void refuse_window(std::int64_t window);
 
 /// A policy of windows whose keys, after RoPE and a stream a head, are sealed together with the values

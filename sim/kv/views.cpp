@@ -187,7 +187,8 @@ model::AttentionStats ViewAttention::apply(const model::AttentionCall& call) {
     attend_tile(tile, k[h], v[h], features.empty() ? nullptr : &features[h]);
   });
   model::AttentionStats stats;
-  const std::size_t window = call.shape.window == 0 ? rows : std::min(rows, static_cast<std::size_t>(call.shape.window));
+  const std::size_t window =
+      call.shape.window == 0 ? rows : std::min(rows, static_cast<std::size_t>(call.shape.window));
   const auto w = static_cast<double>(window), beyond = static_cast<double>(rows - window);
   stats.causal_pairs = stats.attended_pairs = static_cast<double>(call.shape.heads) * (w * (w + 1) / 2 + beyond * w);
   stats.flops = 4 * static_cast<double>(d) * stats.causal_pairs;

@@ -129,7 +129,7 @@ TEST_CASE("heads of the committed sample", "[kvlinc]") {
   CHECK(head.tokens() == 512);
   CHECK(head.q.size() == 3);
   CHECK(head.q[0].rows() == 100);
-  CHECK(head.fit_k.rows() == 256);
+  CHECK(head.fit_k.rows() == 0);
   // turned back and forth
   const auto positions = head.positions();
   Matrix k(512, 64);
@@ -137,6 +137,29 @@ TEST_CASE("heads of the committed sample", "[kvlinc]") {
   model::Rope::apply(k, head.rope->table(positions.data(), 512));
   CHECK(relative_error(head.k, k) < 1e-6);
   CHECK(test::refusal_of([&] { file.load("layer-7.head-0", 10); }).names("layer-7.head-0"));
+}
+
+TEST_CASE("nothing is measured on the tokens of a file that tables are fitted to", "[kvlinc]") {
+  const TensorFile file("sample");
+  const Head whole = file.load("layer-15.head-2", 100), half = file.load("layer-15.head-2", 100, true);
+  CHECK(half.tokens() == 256);
+  CHECK(half.first_position == 256);
+  CHECK(half.positions().front() == 256);
+  CHECK(half.positions().back() == 511);
+  CHECK(half.first_query() == 156);
+  const auto same = [](model::ConstRows a, model::ConstRows b) { return relative_error(a, b) == 0; };
+  CHECK(same(whole.q[1], half.q[1]));
+  CHECK(same(whole.k.view().slice(256, 256), half.k));
+  CHECK(same(whole.k_pre.view().slice(256, 256), half.k_pre));
+  CHECK(same(whole.v.view().slice(256, 256), half.v));
+  CHECK(same(whole.k.view().slice(0, 256), half.fit_k));
+  CHECK(same(whole.k_pre.view().slice(0, 256), half.fit_k_pre));
+  CHECK(same(whole.v.view().slice(0, 256), half.fit_v));
+  // keys that are kept before RoPE come back at their own positions
+  kv::MethodOptions options;
+  options.bits = 8;
+  CHECK(relative_error(half.k, keep(half, "kivi_pre", options).k) < 0.01);
+  CHECK(half.calibration().k.rows == 256);
 }
 
 TEST_CASE("ratios and medians of heads", "[kvlinc]") {

@@ -181,6 +181,7 @@ def test_capture_writes_what_the_model_has(tokens, tmp_path):
         assert len(file) == 2 * (7 * 3 + 5) + 1
         assert file["logits"].shape == (3, 16, 96)
         assert file.attrs["head_dim"] == 16 and file.attrs["kv_heads"] == 2 and file.attrs["rope_theta"] == 50
+        assert file.attrs["rope_scaling"] == b"llama3"
         name = "model.layers.0.mlp.up_proj"
         assert file[name + ".x"] == file["model.layers.0.mlp.gate_proj.x"]  # one dataset under two names
         assert file[name + ".dy"].shape == (3, 16, 80) and file["model.layers.1.self_attn.k"].attrs["rope"] == b"after"

@@ -111,7 +111,9 @@ Experiment baselines() {
           .paper("arXiv:2402.02750, 2401.18079, 2403.05527, 2404.00456", "",
                  "KIVI, KVQuant, GEAR and QuaRot on equal heads")
           .axis("cache", texts(case_names()), "",
-                "method and group of keys; values: 64; range: one scale a channel; no residual window")
+                "method and group of keys; values: 64; range: one scale a channel; no residual window. Heads of a "
+                "file: the "
+                "second half of the tokens is measured, tables are fitted to the first")
           .axis("bits", integers({2, 3, 4}), "bit", "of the codes")
           .shared("head", {"tensor"}, make_head)
           .shared("exact", {"tensor"}, make_exact)

@@ -66,16 +66,17 @@ Matrix turned(const Matrix& rows, const model::Rope& rope, std::size_t first) {
 
 }  // namespace
 
-std::shared_ptr<const model::Rope> make_rope(std::size_t d, double theta) {
+std::shared_ptr<const model::Rope> make_rope(std::size_t d, double theta, const model::RopeScaling& scaling) {
   model::Config config;
   config.head_dim = d;
   config.rope_theta = theta;
+  config.rope_scaling = scaling;
   return std::make_shared<const model::Rope>(config);
 }
 
 std::vector<std::int64_t> Head::positions() const {
   std::vector<std::int64_t> out(tokens());
-  std::iota(out.begin(), out.end(), std::int64_t{0});
+  std::iota(out.begin(), out.end(), first_position);
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <numeric>
 
-#include "experiments/papers/kvlinc/heads.hpp"
+#include "experiments/papers/kvlinc/errors.hpp"
 #include "formats/error.hpp"
 #include "results/store/hdf5_attributes.hpp"
 #include "sim/source/h5.hpp"
@@ -32,6 +32,9 @@ struct Attributes {
   std::string object;
   std::vector<store::Attribute> list = store::read_attributes(path, object);
 
+  bool has(const std::string& name) const {
+    return std::any_of(list.begin(), list.end(), [&](const auto& attribute) { return attribute.name == name; });
+  }
   const store::AttributeValue& at(const std::string& name, const char* meaning) const {
     for (const auto& attribute : list)
       if (attribute.name == name) return attribute.value;
@@ -60,6 +63,32 @@ struct Attributes {
     return *value;
   }
 };
+
+model::RopeScaling scaling_of(const Attributes& root) {
+  using Kind = model::RopeScaling::Kind;
+  model::RopeScaling scaling;
+  if (!root.has("rope_scaling")) return scaling;
+  const std::string kind = root.text("rope_scaling", "how the frequencies of RoPE are changed");
+  if (kind != "none" && kind != "linear" && kind != "llama3")
+    throw_error(ExitCode::bad_data, "'{}': attribute 'rope_scaling' is '{}'; none, linear or llama3 is expected",
+                root.path, kind);
+  scaling.kind = kind == "none" ? Kind::none : kind == "linear" ? Kind::linear : Kind::llama3;
+  if (scaling.kind != Kind::none) scaling.factor = root.number("rope_factor", "by which frequencies are divided");
+  if (scaling.kind != Kind::llama3) return scaling;
+  scaling.low_frequency_factor = root.number("rope_low_frequency_factor", "low_freq_factor of llama3");
+  scaling.high_frequency_factor = root.number("rope_high_frequency_factor", "high_freq_factor of llama3");
+  scaling.original_context = root.number("rope_original_context", "original_max_position_embeddings of llama3");
+  return scaling;
+}
+
+// Whether RoPE was applied to the queries or keys of that name.
+bool is_rotated(const std::string& path, const std::string& name) {
+  const std::string rope = Attributes{path, name}.text("rope", "after or before: whether RoPE was applied");
+  if (rope != "after" && rope != "before")
+    throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is '{}'; after or before is expected", path, name,
+                rope);
+  return rope == "after";
+}
 
 const StoredTensor* find(const std::vector<StoredTensor>& tensors, const std::string& name) {
   const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
@@ -113,17 +142,18 @@ Matrix rotated(const Matrix& rows, const model::Rope& rope, bool back) {
   return out;
 }
 
-Matrix first_rows(const Matrix& rows, std::size_t count) {
+Matrix rows_from(const Matrix& rows, std::size_t first, std::size_t count) {
   Matrix out(count, rows.columns());
-  model::copy_rows(rows.view().slice(0, count), out);
+  model::copy_rows(rows.view().slice(first, count), out);
   return out;
 }
 
-Matrix last_rows(const Matrix& rows, std::size_t count) {
-  Matrix out(count, rows.columns());
-  model::copy_rows(rows.view().slice(rows.rows() - count, count), out);
-  return out;
+Matrix copy_of(const Matrix& rows) {
+  return rows_from(rows, 0, rows.rows());
 }
+
+// float16 and bfloat16 leave less than .01; another base, scaling or position leaves far more.
+constexpr double kSameKeys = 0.05;
 
 }  // namespace
 
@@ -134,10 +164,14 @@ TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
   heads_ = root.count("heads", "query heads");
   kv_heads_ = root.count("kv_heads", "KV heads; query head h reads KV head h / (heads / kv_heads)");
   head_dim_ = root.count("head_dim", "channels of a head");
-  theta_ = root.number("rope_theta", "base of the rotary embedding");
+  rope_ = make_rope(head_dim_, root.number("rope_theta", "base of the rotary embedding"), scaling_of(root));
   if (const auto* first = std::get_if<std::int64_t>(&root.at("first_position", "position of the first token; 0"));
       first == nullptr || *first != 0)
     throw_error(ExitCode::bad_data, "'{}': attribute 'first_position' must be 0: windows begin a text", path_);
+  constexpr const char* kMapping = "query head h reads KV head h / (heads / kv_heads)";
+  if (root.has("head_mapping") && root.text("head_mapping", kMapping) != kMapping)
+    throw_error(ExitCode::bad_data, "'{}': attribute 'head_mapping' is '{}'; '{}' is expected", path_,
+                root.text("head_mapping", kMapping), kMapping);
   if (heads_ % kv_heads_ != 0 || head_dim_ % 2 != 0)
     throw_error(ExitCode::bad_data, "'{}': {} query heads, {} KV heads and {} channels do not fit together", path_,
                 heads_, kv_heads_, head_dim_);
@@ -145,20 +179,22 @@ TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
     constexpr std::string_view kEnd = ".self_attn.k";
     if (!std::string_view(t.name).ends_with(kEnd)) continue;
     const std::string prefix = t.name.substr(0, t.name.size() - 1);
-    const std::string rope = Attributes{path_, t.name}.text("rope", "after or before: whether RoPE was applied");
-    if (rope != "after" && rope != "before")
-      throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is '{}'; after or before is expected", path_,
-                  t.name, rope);
-    rotated_ = rope == "after";
     check_tensor(t, kv_heads_ * head_dim_, t, path_);
     check_tensor(need(all, prefix + "v", path_), kv_heads_ * head_dim_, t, path_);
     check_tensor(need(all, prefix + "q", path_), heads_ * head_dim_, t, path_);
+    const StoredTensor* k_pre = find(all, prefix + "k_pre");
+    if (k_pre != nullptr) check_tensor(*k_pre, kv_heads_ * head_dim_, t, path_);
+    if (k_pre != nullptr && is_rotated(path_, k_pre->name))
+      throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is 'after'; before is expected", path_,
+                  k_pre->name);
+    const bool k_rotated = is_rotated(path_, t.name), q_rotated = is_rotated(path_, prefix + "q");
     const std::size_t dot = t.name.rfind('.', t.name.size() - kEnd.size() - 1);
     const std::string layer = t.name.substr(dot + 1, t.name.size() - kEnd.size() - dot - 1);
     for (std::size_t window = 0; window < t.shape[0]; ++window)
       for (std::size_t head = 0; head < kv_heads_; ++head) {
         const std::string name = fmt::format("layer-{}.head-{}", layer, head);
-        entries_.push_back({t.shape[0] == 1 ? name : fmt::format("window-{}.{}", window, name), prefix, window, head});
+        entries_.push_back({t.shape[0] == 1 ? name : fmt::format("window-{}.{}", window, name), prefix, window, head,
+                            k_rotated, q_rotated, k_pre != nullptr});
       }
   }
   if (entries_.empty())
@@ -174,7 +210,7 @@ std::vector<std::string> TensorFile::names() const {
   return names;
 }
 
-Head TensorFile::load(const std::string& name, std::size_t queries) const {
+Head TensorFile::load(const std::string& name, std::size_t queries, bool calibrated) const {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const auto& e) { return e.name == name; });
   if (found == entries_.end()) throw_error(ExitCode::usage, "'{}' has no head '{}'", path_, name);
   const std::lock_guard guard(file_lock());
@@ -182,21 +218,32 @@ Head TensorFile::load(const std::string& name, std::size_t queries) const {
   const auto rows = [&](const char* kind, std::size_t head) {
     return head_rows(need(all, found->prefix + kind, path_), found->window, head, head_dim_, path_);
   };
+  const Matrix stored = rows("k", found->head), v = rows("v", found->head);
+  const Matrix k = found->k_rotated ? copy_of(stored) : rotated(stored, *rope_, false);
+  const Matrix k_pre = found->has_k_pre   ? rows("k_pre", found->head)
+                       : found->k_rotated ? rotated(stored, *rope_, true)
+                                          : copy_of(stored);
+  if (found->has_k_pre && relative_error(k, rotated(k_pre, *rope_, false)) > kSameKeys)
+    throw_error(ExitCode::bad_data,
+                "'{}': '{}k' of {} is not its k_pre after RoPE; rope_theta, rope_scaling and positions from 0 are "
+                "expected to be those of the model",
+                path_, found->prefix, name);
+  const std::size_t fitted = calibrated ? k.rows() / 2 : 0, tokens = k.rows() - fitted;
   Head head;
   head.d = head_dim_;
-  head.rope = make_rope(head_dim_, theta_);
-  const Matrix stored = rows("k", found->head);
-  head.k = rotated_ ? first_rows(stored, stored.rows()) : rotated(stored, *head.rope, false);
-  head.k_pre = rotated_ ? rotated(stored, *head.rope, true) : first_rows(stored, stored.rows());
-  head.v = rows("v", found->head);
-  const std::size_t group = heads_ / kv_heads_, half = head.tokens() / 2, count = std::min(queries, head.tokens());
+  head.rope = rope_;
+  head.first_position = static_cast<std::int64_t>(fitted);
+  head.k = rows_from(k, fitted, tokens);
+  head.k_pre = rows_from(k_pre, fitted, tokens);
+  head.v = rows_from(v, fitted, tokens);
+  head.fit_k = rows_from(k, 0, fitted);
+  head.fit_k_pre = rows_from(k_pre, 0, fitted);
+  head.fit_v = rows_from(v, 0, fitted);
+  const std::size_t group = heads_ / kv_heads_, count = std::min(queries, tokens);
   for (std::size_t g = 0; g < group; ++g) {
     const Matrix q = rows("q", found->head * group + g);
-    head.q.push_back(last_rows(rotated_ ? q : rotated(q, *head.rope, false), count));
+    head.q.push_back(rows_from(found->q_rotated ? q : rotated(q, *rope_, false), k.rows() - count, count));
   }
-  head.fit_k_pre = first_rows(head.k_pre, half);
-  head.fit_k = first_rows(head.k, half);
-  head.fit_v = first_rows(head.v, half);
   return head;
 }
 
@@ -235,7 +282,7 @@ Head head_of(const Point& point, std::size_t d, Rng rng, bool calibrated) {
   const auto queries = static_cast<std::size_t>(point.integer("queries"));
   if (is_seed(point.text("tensor")))
     return synthetic_head(d, static_cast<std::size_t>(point.integer("length")), queries, rng, calibrated);
-  return TensorFile(point.text("tensors")).load(point.text("tensor"), queries);
+  return TensorFile(point.text("tensors")).load(point.text("tensor"), queries, calibrated);
 }
 
 std::string tensors_missing(const Params& params) {

@@ -248,10 +248,10 @@ TEST_CASE("a query sees the keys in its sliding window alone", "[kv]") {
     for (std::size_t t = 0; t < kTokens; t += step) {
       tokens.give(t, step, [&](const auto& some) { cache.append(some); });
       const model::Sequence sequence{0, 0, step, static_cast<std::int64_t>(t), &cache};
-      pairs += op.apply({attention, sequence, q.view().slice(t, step), positions.data() + t,
-                         tokens.k.view().slice(t, step), tokens.v.view().slice(t, step), out.view().slice(t, step),
-                         threads})
-                   .attended_pairs;
+      pairs +=
+          op.apply({attention, sequence, q.view().slice(t, step), positions.data() + t, tokens.k.view().slice(t, step),
+                    tokens.v.view().slice(t, step), out.view().slice(t, step), threads})
+              .attended_pairs;
     }
     CHECK(pairs == 2 * (kWindow * (kWindow + 1) / 2 + (kTokens - kWindow) * kWindow));
     return out;
