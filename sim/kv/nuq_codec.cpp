@@ -6,18 +6,11 @@
 
 #include "formats/pack.hpp"
 #include "sim/kv/half.hpp"
+#include "sim/kv/quantile.hpp"
 #include "sim/kv/sparse_list.hpp"
 
 namespace lowbit::kv {
 namespace {
-
-// Quantile p of sorted values, linear between order statistics.
-double sorted_quantile(const std::vector<float>& sorted, double p) {
-  const double place = p * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (static_cast<double>(sorted[above]) - sorted[below]);
-}
 
 ChannelRange range_of(double low, double high) {
   ChannelRange range;
@@ -44,24 +37,18 @@ ChannelRange token_range(const float* x, std::size_t n, double outliers, bool pe
   return range;
 }
 
-std::uint8_t nearest(const std::vector<float>& levels, float x) {
-  std::size_t code = 0;
-  while (code + 1 < levels.size() && x > (levels[code] + levels[code + 1]) / 2) ++code;
-  return static_cast<std::uint8_t>(code);
-}
-
 float position(const ChannelRange& r, float x) {
   return r.range > 0 ? (x - r.offset) / r.range : 0.0f;
 }
 
 class NuqBlock : public Block {
  public:
-  NuqBlock(std::shared_ptr<const std::vector<float>> levels, std::shared_ptr<const std::vector<ChannelRange>> ranges,
+  NuqBlock(std::shared_ptr<const NuqLevels> levels, std::shared_ptr<const std::vector<ChannelRange>> ranges,
            std::size_t width)
       : levels_(std::move(levels)),
         ranges_(std::move(ranges)),
         width_(width),
-        bits_(static_cast<int>(std::bit_width(levels_->size() - 1))) {}
+        bits_(static_cast<int>(std::bit_width(levels_->nearest.size() - 1))) {}
 
   void add(ConstRows rows, double outliers, bool percentile_range) {
     std::vector<std::uint8_t> codes(width_);
@@ -74,7 +61,7 @@ class NuqBlock : public Block {
         const ChannelRange& r = ranges_ ? (*ranges_)[c] : own;
         const bool outside = outliers > 0 && (x[c] < r.low || x[c] > r.high);
         if (outside) listed.push_back(static_cast<std::uint16_t>(c));
-        codes[c] = nearest(*levels_, outside ? 0.0f : position(r, x[c]));
+        codes[c] = static_cast<std::uint8_t>(nearest_level(levels_->nearest, outside ? 0.0f : position(r, x[c])));
       }
       const auto packed = pack_codes(pack_layout("dense"), bits_, codes, width_);
       codes_.insert(codes_.end(), packed.begin(), packed.end());
@@ -98,7 +85,7 @@ class NuqBlock : public Block {
       for (std::size_t c = 0; c < width_; ++c) {
         const float range = ranges_ ? (*ranges_)[c].range : half_value(range_[first + t]);
         const float offset = ranges_ ? (*ranges_)[c].offset : half_value(offset_[first + t]);
-        const float product = range * (*levels_)[codes[c]];
+        const float product = range * levels_->decoded[codes[c]];
         out.row(t)[c] = product + offset;
       }
     }
@@ -122,7 +109,7 @@ class NuqBlock : public Block {
   }
 
  private:
-  std::shared_ptr<const std::vector<float>> levels_;
+  std::shared_ptr<const NuqLevels> levels_;
   std::shared_ptr<const std::vector<ChannelRange>> ranges_;
   std::size_t width_, rows_ = 0;
   int bits_;
@@ -145,66 +132,36 @@ std::vector<ChannelRange> channel_ranges(ConstRows rows, double outliers) {
   return ranges;
 }
 
-std::vector<float> normalised(ConstRows rows, const std::vector<ChannelRange>& ranges) {
-  std::vector<float> out;
+Samples normalised(ConstRows rows, const std::vector<ChannelRange>& ranges, ConstRows weights) {
+  Samples out;
   for (std::size_t t = 0; t < rows.rows; ++t)
     for (std::size_t c = 0; c < rows.columns; ++c)
-      if (const float x = rows.row(t)[c]; x >= ranges[c].low && x <= ranges[c].high)
-        out.push_back(position(ranges[c], x));
+      if (const float x = rows.row(t)[c]; x >= ranges[c].low && x <= ranges[c].high) {
+        out.values.push_back(position(ranges[c], x));
+        if (weights.rows > 0) out.weights.push_back(weights.row(t)[c]);
+      }
   return out;
 }
 
-std::vector<float> normalised_tokens(ConstRows rows, double outliers, bool percentile_range) {
-  std::vector<float> out;
+Samples normalised_tokens(ConstRows rows, double outliers, bool percentile_range, ConstRows weights) {
+  Samples out;
   for (std::size_t t = 0; t < rows.rows; ++t) {
     const ChannelRange r = token_range(rows.row(t), rows.columns, outliers, percentile_range);
-    for (std::size_t c = 0; c < rows.columns; ++c)
-      if (const float x = rows.row(t)[c]; x >= r.low && x <= r.high) out.push_back(position(r, x));
+    const ConstRows weight = weights.rows > 0 ? weights.slice(t, 1) : ConstRows();
+    const Samples own = normalised(rows.slice(t, 1), std::vector<ChannelRange>(rows.columns, r), weight);
+    out.values.insert(out.values.end(), own.values.begin(), own.values.end());
+    out.weights.insert(out.weights.end(), own.weights.begin(), own.weights.end());
   }
   return out;
 }
 
-std::vector<float> k_means(std::vector<float> values, std::size_t count) {
-  constexpr int kRounds = 50;
-  std::sort(values.begin(), values.end());
-  std::vector<double> total(values.size() + 1);
-  for (std::size_t i = 0; i < values.size(); ++i) total[i + 1] = total[i] + values[i];
-  std::vector<float> centre(count);
-  for (std::size_t k = 0; k < count; ++k)
-    centre[k] =
-        static_cast<float>(sorted_quantile(values, (static_cast<double>(k) + 0.5) / static_cast<double>(count)));
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<float> next = centre;
-    std::size_t begin = 0;
-    for (std::size_t k = 0; k < count; ++k) {
-      std::size_t end = values.size();
-      if (k + 1 < count)
-        end = static_cast<std::size_t>(std::upper_bound(values.begin(), values.end(), (centre[k] + centre[k + 1]) / 2) -
-                                       values.begin());
-      end = std::max(begin, end);
-      if (end > begin) next[k] = static_cast<float>((total[end] - total[begin]) / static_cast<double>(end - begin));
-      begin = end;
-    }
-    if (next == centre) break;
-    centre = next;
-  }
-  return centre;
-}
-
-std::vector<float> uniform_levels(std::size_t count) {
-  std::vector<float> levels(count);
-  for (std::size_t k = 0; k < count; ++k)
-    levels[k] = static_cast<float>(-1 + 2 * static_cast<double>(k) / static_cast<double>(count - 1));
-  return levels;
-}
-
-NuqCodec::NuqCodec(std::vector<float> levels, std::vector<ChannelRange> ranges, bool list_outside)
-    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))),
+NuqCodec::NuqCodec(NuqLevels levels, std::vector<ChannelRange> ranges, bool list_outside)
+    : levels_(std::make_shared<const NuqLevels>(std::move(levels))),
       ranges_(std::make_shared<const std::vector<ChannelRange>>(std::move(ranges))),
       outliers_(list_outside ? 1 : 0) {}
 
-NuqCodec::NuqCodec(std::vector<float> levels, double outliers, bool percentile_range)
-    : levels_(std::make_shared<const std::vector<float>>(std::move(levels))),
+NuqCodec::NuqCodec(NuqLevels levels, double outliers, bool percentile_range)
+    : levels_(std::make_shared<const NuqLevels>(std::move(levels))),
       outliers_(outliers),
       percentile_range_(percentile_range) {}
 
@@ -220,7 +177,7 @@ void NuqCodec::extend(Block& block, ConstRows rows) const {
 
 Bytes NuqCodec::shared_bytes() const {
   Bytes bytes;
-  bytes.scales = 2 * levels_->size() + (ranges_ ? 4 * ranges_->size() : 0);
+  bytes.scales = 2 * levels_->decoded.size() + (ranges_ ? 4 * ranges_->size() : 0);
   return bytes;
 }
 

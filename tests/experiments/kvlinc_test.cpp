@@ -262,3 +262,9 @@ TEST_CASE("groups or ranks are chosen for equal bits", "[kvlinc]") {
     CHECK(128 % match_bits("kvlinc", options, shape, 1024, target, kv::View::decode).group == 0);
   CHECK(match_bits("kvquant", options, shape, 256, 9, all).group == 64);  // has neither
 }
+
+TEST_CASE("weighting by gradients asks for gradients", "[kvlinc]") {
+  const Head head = synthetic_head(64, 256, 16, Rng(7));
+  CHECK(test::refusal_of([&] { keep(head, "kvquant_fisher", {}); }).names("no gradients of a model's loss"));
+  CHECK(relative_error(head.k, keep(head, "kvquant_qnorm", {}).k) < 1);
+}

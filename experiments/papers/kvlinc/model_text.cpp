@@ -1,6 +1,7 @@
 #include "experiments/papers/kvlinc/model_text.hpp"
 
 #include "formats/error.hpp"
+#include "sim/model/backward.hpp"
 #include "sim/model/tokens.hpp"
 
 namespace lowbit::kvlinc {
@@ -67,6 +68,39 @@ Captured capture(const ModelText& text, std::size_t window, Threads& threads) {
   observe("v", &Captured::Layer::v);
   const model::TokenSpan span{text.window(window), nullptr};
   model::forward(hooks, {&span, 1}, threads);
+  return captured;
+}
+
+namespace {
+
+/// Notes the squares of the gradients that come back to a tensor; changes nothing.
+class SquaredGradients : public model::TensorMap {
+ public:
+  SquaredGradients(Captured& captured, Matrix Captured::Layer::*place) : captured_(captured), place_(place) {}
+  void apply(const model::Tensor&, Rows) override {}
+  void backward(const model::Tensor& t, Rows gradient) override {
+    Matrix& out = captured_.layers[static_cast<std::size_t>(t.site.layer)].*place_;
+    out.resize(gradient.rows, gradient.columns);
+    for (std::size_t i = 0; i < gradient.rows; ++i)
+      for (std::size_t c = 0; c < gradient.columns; ++c) out.view().row(i)[c] = gradient.row(i)[c] * gradient.row(i)[c];
+  }
+
+ private:
+  Captured& captured_;
+  Matrix Captured::Layer::*place_;
+};
+
+}  // namespace
+
+Captured capture_squares(const ModelText& text, std::size_t window, Threads& threads) {
+  model::Hooks hooks(text.model);
+  Captured captured;
+  captured.layers.resize(text.model.config().layers);
+  hooks.replace("model.layers.*.self_attn.k_pre",
+                std::make_shared<SquaredGradients>(captured, &Captured::Layer::k_pre));
+  hooks.replace("model.layers.*.self_attn.v", std::make_shared<SquaredGradients>(captured, &Captured::Layer::v));
+  const model::TokenSpan span{text.window(window), nullptr};
+  model::backward(hooks, {&span, 1}, threads);
   return captured;
 }
 

@@ -36,6 +36,8 @@ struct Captured {
   std::vector<Layer> layers;
 };
 Captured capture(const ModelText& text, std::size_t window, Threads& threads);
+/// k_pre and v: squared gradients of the mean token loss on the window with respect to keys before RoPE and values.
+Captured capture_squares(const ModelText& text, std::size_t window, Threads& threads);
 
 /// One KV head of a layer with its query heads; `fit`: the same layer on another window, for methods with tables.
 Head head_of(const ModelText& text, const Captured::Layer& layer, const Captured::Layer& fit, std::size_t kv_head,

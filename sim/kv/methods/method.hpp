@@ -23,9 +23,11 @@ struct MethodOptions {
   std::uint64_t seed = 1;              ///< random rotations and starting vectors
 };
 
-/// Keys and values of tokens that methods with tables are fitted to: T x kv_heads * head_dim each.
+/// Keys and values of tokens that methods with tables are fitted to: T x kv_heads * head_dim each. Squared gradients of
+/// the model's loss with respect to keys before RoPE and values: for methods that ask for them.
 struct Calibration {
   ConstRows k_pre, k, v;
+  ConstRows k_pre_squares = {}, v_squares = {};
 };
 
 class Method {
@@ -33,12 +35,14 @@ class Method {
   virtual ~Method() = default;
   /// Whether rules() needs a calibration.
   virtual bool fitted() const { return false; }
+  /// Whether the calibration must have squared gradients.
+  virtual bool wants_gradients() const { return false; }
   virtual LayerRules rules(const LayerShape& shape, const Calibration* calibration) const = 0;
 };
 
 /// The method of that name: fp, kivi, kivi_pre, quarot, kvlinc, had_channel, per_token, gear, gear_l, resq, kvquant,
-/// kvquant_0, kvquant_post, kvquant_uniform, kvquant_percentile, kvquant_percentile_uniform, or KEYS+VALUES with each
-/// of raw_channel, had_channel, raw_token, had_token
+/// kvquant_0, kvquant_post, kvquant_uniform, kvquant_percentile, kvquant_percentile_uniform, kvquant_fisher,
+/// kvquant_qnorm, kvquant_fisher_qnorm, or KEYS+VALUES with each of raw_channel, had_channel, raw_token, had_token
 /// ("raw_channel+had_token"). Errors (usage): another name, bits outside of 2 .. 8, what the codecs refuse.
 std::shared_ptr<const Method> make_method(const std::string& name, const MethodOptions& options);
 std::vector<std::string> method_names();
@@ -69,6 +73,8 @@ struct KvQuantOptions {
   double outliers = 0.01;  ///< share of values kept exactly
   bool before_rope = true;
   bool uniform = false;           ///< equally spaced levels instead of k-means
+  bool fisher = false;            ///< k-means weighted by squared gradients
+  bool q_norm = false;            ///< levels moved so that what is decoded has the moments of the calibration values
   bool percentile_range = false;  ///< a token's range ends at its percentiles, not at the largest values between them
 };
 MethodPtr make_kvquant(const MethodOptions& options, const KvQuantOptions& own);

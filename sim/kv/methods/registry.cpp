@@ -37,6 +37,10 @@ const std::vector<Entry>& table() {
       {"kvquant_post", [](const MethodOptions& o) { return make_kvquant(o, {.before_rope = false}); }},
       {"kvquant_uniform", [](const MethodOptions& o) { return make_kvquant(o, {.uniform = true}); }},
       {"kvquant_percentile", [](const MethodOptions& o) { return make_kvquant(o, {.percentile_range = true}); }},
+      {"kvquant_fisher", [](const MethodOptions& o) { return make_kvquant(o, {.fisher = true}); }},
+      {"kvquant_qnorm", [](const MethodOptions& o) { return make_kvquant(o, {.q_norm = true}); }},
+      {"kvquant_fisher_qnorm",
+       [](const MethodOptions& o) { return make_kvquant(o, {.fisher = true, .q_norm = true}); }},
       {"kvquant_percentile_uniform",
        [](const MethodOptions& o) { return make_kvquant(o, {.uniform = true, .percentile_range = true}); }},
   };

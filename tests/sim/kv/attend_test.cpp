@@ -57,7 +57,9 @@ TEST_CASE("packed and fake-quantised attention agree bit for bit", "[kv]") {
   const LayerShape shape{1, 64};
   const Tokens tokens(700, shape);
   const auto rope = test_rope(64);
-  const Calibration calibration{tokens.k_pre, tokens.k, tokens.v};
+  model::Matrix squares = random_rows(700, 64, 31);  // as gradients' would be
+  for (std::size_t i = 0; i < 700 * 64; ++i) squares.data()[i] *= squares.data()[i];
+  const Calibration calibration{tokens.k_pre, tokens.k, tokens.v, squares, squares};
   const auto q = random_rows(3, 64, 77);
   for (const auto& name : method_names()) {
     if (name == "fp") continue;

@@ -181,14 +181,84 @@ TEST_CASE("levels by k-means: centroids are means of their values, and no worse 
   CHECK(k_means({3, 1, 2}, 4).size() == 4);
 }
 
+TEST_CASE("weighted k-means is Lloyd's algorithm written out, value by value", "[kv]") {
+  Rng rng(4, "weights");
+  for (const std::size_t n : {9ul, 500ul})
+    for (const std::size_t count : {4ul, 8ul}) {
+      Samples samples;
+      for (std::size_t i = 0; i < n; ++i) {
+        samples.values.push_back(static_cast<float>(rng.normal()));
+        const double g = rng.normal();
+        samples.weights.push_back(i % 7 == 0 ? 0.0f : static_cast<float>(1e-12 * g * g));
+      }
+      std::vector<float> sorted = samples.values;
+      std::sort(sorted.begin(), sorted.end());
+      std::vector<double> centre;  // the same start
+      for (std::size_t k = 0; k < count; ++k) {
+        const double place = (static_cast<double>(k) + 0.5) / static_cast<double>(count) * static_cast<double>(n - 1);
+        const auto below = static_cast<std::size_t>(place);
+        centre.push_back(sorted[below] +
+                         (place - static_cast<double>(below)) * (sorted[std::min(below + 1, n - 1)] - sorted[below]));
+      }
+      for (int round = 0; round < 50; ++round) {
+        std::vector<double> sums(count), weights(count);
+        for (std::size_t i = 0; i < n; ++i) {
+          std::size_t best = 0;
+          for (std::size_t k = 1; k < count; ++k)
+            if (std::abs(samples.values[i] - centre[k]) < std::abs(samples.values[i] - centre[best])) best = k;
+          sums[best] += static_cast<double>(samples.weights[i]) * samples.values[i];
+          weights[best] += samples.weights[i];
+        }
+        for (std::size_t k = 0; k < count; ++k)
+          if (weights[k] > 0) centre[k] = sums[k] / weights[k];
+      }
+      const auto levels = k_means(samples, count);
+      for (std::size_t k = 0; k < count; ++k) CHECK(levels[k] == Approx(centre[k]).margin(1e-5));
+      CHECK(levels != k_means(samples.values, count));
+    }
+  // where only two values count, two of the centroids are those
+  const auto two = k_means(Samples{{-2, -1.5f, 1, 1.25f}, {0, 3, 0, 5}}, 2);
+  CHECK(two == std::vector<float>{-1.5f, 1.25f});
+}
+
+TEST_CASE("Q-Norm: codes stay, decoded values have the moments of the values", "[kv]") {
+  const auto rows = random_rows(128, 32, 14);
+  std::vector<float> values(rows.data(), rows.data() + 128 * 32);
+  for (float& x : values) x = 0.4f + x / 4;
+  const auto levels = k_means(values, 4), moved = normalised_levels(levels, values);
+  const std::vector<ChannelRange> ranges(32, ChannelRange{-9, 9, 0, 1});
+  model::Matrix shifted(128, 32), out(128, 32), plain(128, 32);
+  std::copy(values.begin(), values.end(), shifted.data());
+  const auto block = NuqCodec({levels, moved}, ranges, false).seal(shifted.view()),
+             without = NuqCodec(levels, ranges, false).seal(shifted.view());
+  block->decode(0, out);
+  without->decode(0, plain);
+  const auto moments = [](const float* x, std::size_t n) {
+    double mean = 0, square = 0;
+    for (std::size_t i = 0; i < n; ++i) mean += x[i] / static_cast<double>(n);
+    for (std::size_t i = 0; i < n; ++i) square += (x[i] - mean) * (x[i] - mean) / static_cast<double>(n);
+    return std::pair(mean, std::sqrt(square));
+  };
+  const auto own = moments(values.data(), values.size()), kept = moments(out.data(), values.size()),
+             before = moments(plain.data(), values.size());
+  CHECK(kept.first == Approx(own.first).epsilon(1e-5));
+  CHECK(kept.second == Approx(own.second).epsilon(1e-5));
+  CHECK(before.second < 0.97 * own.second);  // means of groups vary less than their values
+  std::vector<std::uint8_t> a, b;
+  block->dump(a);
+  without->dump(b);
+  CHECK(a == b);
+  CHECK(normalised_levels({1, 2}, {1, 1}) == std::vector<float>{1, 2});
+}
+
 TEST_CASE("side lists put values back, fixed ranges clamp without one", "[kv]") {
   auto rows = random_rows(16, 8, 3);
   rows.data()[5] = 40.0f;
   std::vector<ChannelRange> ranges(8);
   for (auto& r : ranges) r = {-2, 2, 0, 2};
   model::Matrix listed(16, 8), clamped(16, 8);
-  const auto with = NuqCodec({-1, -0.25f, 0.25f, 1}, ranges, true).seal(rows),
-             without = NuqCodec({-1, -0.25f, 0.25f, 1}, ranges, false).seal(rows);
+  const auto with = NuqCodec(std::vector<float>{-1, -0.25f, 0.25f, 1}, ranges, true).seal(rows),
+             without = NuqCodec(std::vector<float>{-1, -0.25f, 0.25f, 1}, ranges, false).seal(rows);
   with->decode(0, listed);
   without->decode(0, clamped);
   CHECK(listed.data()[5] == 40.0f);
