@@ -252,6 +252,22 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
     assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
 
 
+def test_a_truncated_file_is_refused(tmp_path):
+    path = captured(tmp_path / "cut.h5")
+    path.write_bytes(path.read_bytes()[:3000])
+    done = program.call("keys", "--tensors", str(path), "--seeds", "1", "--length", "256", "-o", tmp_path)
+    assert done.returncode == 65 and len(done.stderr.strip().splitlines()) == 1 and "damaged" in done.stderr
+    assert not (tmp_path / "kvlinc" / "keys.h5").exists()
+
+
+def test_contexts_shorter_than_a_group_stay_unquantised_and_say_so(tmp_path):
+    done = program.call("length", "--context", "100", "--seeds", "1", "--queries", "4", "-o", tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.count("warning: 100 tokens are less than one group of 128: keys in such groups along tokens stay unquantised") == 1
+    errors = program.result(tmp_path, "length").dataset["o_err"]
+    assert np.all(errors.sel(cache=["kivi", "kvlinc"]).values < 1e-6)  # residual of 128: everything is open
+
+
 def test_one_token_is_too_few_to_fit_tables_to(tmp_path):
     path = captured(tmp_path / "one.h5", tokens=1)
     done = program.call("baselines", "--cache", "kvquant", "--tensors", str(path), "--seeds", "0", "--bits", "2", "-o", tmp_path)
@@ -267,6 +283,12 @@ def test_one_token_is_too_few_to_fit_tables_to(tmp_path):
         (("perplexity", "--view", "half"), ("all", "decode", "prefill_fp")),
         (("layers", "--context", "100"), ("100", "one group of 128")),
         (("keys", "--queries", "3000"), ("3000 queries of 2048 tokens",)),
+        (("perplexity", "--bits", "1"), ("--bits", "from 2 to 8")),
+        (("baselines", "--bits", "9"), ("--bits", "from 2 to 8")),
+        (("bits", "--group", "0"), ("--group", "from 1 to 65536")),
+        (("perplexity", "--features", "7"), ("--features: 7", "even")),
+        (("perplexity", "--stepwise", "3000"), ("--stepwise: 3000", "2048")),
+        (("perplexity", "--match", "bitz"), ("did you mean 'bits'", "none, bits")),
         (("keys", "--kv-math", "fused"), ("no selected figure", "kv_math")),
         (("length", "--kv-math", "fuzed"), ("did you mean 'fused'", "exact, fused")),
         (("perplexity", "--kv-math", "fused"), ("--stepwise 192", "256 tokens")),
@@ -327,8 +349,9 @@ MODEL = pathlib.Path(os.environ.get("LOWBIT_MODELS", pathlib.Path.home() / ".cac
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("perplexity", "--texts", "2", "--context", "256", "--cache", "fp,kivi,kvlinc_adapters", "--view", "all,decode", "--bits", "2", "--chunks", "1", "--epochs", "1", "--features", "8", "--stepwise", "0"),
+        ("perplexity", "--texts", "2", "--context", "256", "--cache", "fp,kivi,kvlinc_adapters,kvquant_fisher_qnorm", "--view", "all,decode", "--bits", "2", "--chunks", "1", "--epochs", "1", "--features", "8", "--stepwise", "0"),
         ("layers", "--texts", "2", "--context", "256", "--layer", "0,17", "--queries", "16"),
+        ("adapters", "--context", "384", "--chunks", "1", "--epochs", "2", "--features", "8", "--widest", "8", "--gain", "0.1", "--rate", "0.01", "--layer", "0,29"),
     ],
 )
 def test_shards_over_texts_and_layers_merge_to_the_serial_file(tmp_path, arguments):

@@ -212,7 +212,7 @@ Experiment adapters() {
           .param("residual", 128, "tokens that stay open; a multiple of 128", between(128, 4096))
           .param("layers", "some", "some: first, middle and last; all", one_of({"some", "all"}))
           .param("widest", 64, "largest D of the run: room for the parameters that are stored", between(2, 1024))
-          .axis("features", integers({32, 64}), "1", "D, features of the correction; even")
+          .axis("features", bounded({32, 64}, 2, 1024), "1", "D, features of the correction; even")
           .axis("gain", positive({0.1, 0.001}), "1",
                 "of the correction at the start: weight of its features beside those of attention")
           .axis("rate", positive({0.01, 0.001}), "1",

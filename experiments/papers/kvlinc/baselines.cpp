@@ -114,7 +114,7 @@ Experiment baselines() {
                 "method and group of keys; values: 64; range: one scale a channel; no residual window. Heads of a "
                 "file: the "
                 "second half of the tokens is measured, tables are fitted to the first")
-          .axis("bits", integers({2, 3, 4}), "bit", "of the codes")
+          .axis("bits", bounded({2, 3, 4}, 2, 8), "bit", "of the codes")
           .shared("head", {"tensor"}, make_head)
           .shared("exact", {"tensor"}, make_exact)
           .output("k_rel_f", "1", "||K - K^||_F / ||K||_F of keys after RoPE")

@@ -54,6 +54,7 @@ Decoded decode(const Head& head, const std::string& method, const kv::MethodOpti
 const std::vector<std::string> kLengthMethods = {"kivi", "quarot", "kvlinc", "had_channel", "gear_l", "kvquant"};
 
 Head make_length_head(const Point& p, Rng rng) {
+  warn_of_short(static_cast<std::size_t>(p.integer("context")));
   return synthetic_head(64, static_cast<std::size_t>(p.integer("context")),
                         static_cast<std::size_t>(p.integer("queries")), rng);
 }

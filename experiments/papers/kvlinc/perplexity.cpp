@@ -56,6 +56,12 @@ CapturedPtr make_calibration(const Point& p, Rng) {
   return std::make_shared<const Captured>(capture(*p.shared<ModelTextPtr>("model_text"), count(p, "texts"), threads));
 }
 
+CapturedPtr make_squares(const Point& p, Rng) {
+  Threads threads(static_cast<std::size_t>(p.threads()));
+  return std::make_shared<const Captured>(
+      capture_squares(*p.shared<ModelTextPtr>("model_text"), count(p, "texts"), threads));
+}
+
 std::vector<CapturedPtr> make_chunks(const Point& p, Rng) {
   Threads threads(static_cast<std::size_t>(p.threads()));
   std::vector<CapturedPtr> chunks;
@@ -110,6 +116,7 @@ FittedPtr make_rules(const Point& p, Rng) {
   kv::MethodOptions asked;
   asked.group_span_layer = p.text("group_span") == "layer";
   warn_of_groups(asked, {config.kv_heads, config.head_dim});
+  warn_of_short(count(p, "context"));
   const kv::View view = kv::parse_view(p.text("view"));
   const kv::LayerShape shape{config.kv_heads, config.head_dim};
   const auto method = kv::make_method(named.method, matched_options(p, named, view, config));
@@ -119,6 +126,10 @@ FittedPtr make_rules(const Point& p, Rng) {
     if (method->fitted()) {
       const auto& fit = p.shared<CapturedPtr>("calibration")->layers[layer];
       calibration = {fit.k_pre, fit.k, fit.v};
+      if (method->wants_gradients()) {
+        const auto& squares = p.shared<CapturedPtr>("squares")->layers[layer];
+        calibration.k_pre_squares = squares.k_pre, calibration.v_squares = squares.v;
+      }
     }
     rules->layers.push_back(method->rules(shape, &calibration));
   }
@@ -335,7 +346,7 @@ Experiment perplexity() {
           .axis("view", texts({"all", "decode"}, one_of({"all", "decode", "prefill_fp"})), "",
                 "what a query sees: every full block quantised; what decoding shows; an unquantised first half (whose "
                 "tokens are not counted)")
-          .axis("bits", integers({2, 4}), "bit",
+          .axis("bits", bounded({2, 4}, 2, 8), "bit",
                 "of the codes; in a run with 2 bits the others take the first four texts alone, without sinks and "
                 "adapters")
           .axis("text", text_numbers, "1", "window of the text")
@@ -343,6 +354,7 @@ Experiment perplexity() {
           .where(applies)
           .shared("model_text", {}, make_text)
           .shared("calibration", {}, make_calibration)
+          .shared("squares", {}, make_squares)
           .shared("chunks", {}, make_chunks)
           .shared("rules", {"cache", "view", "bits"}, make_rules)
           .shared("adapters", {"view", "bits"}, make_adapters)

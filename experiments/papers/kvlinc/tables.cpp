@@ -125,6 +125,20 @@ void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shap
   if (!note.empty() && !said.test_and_set()) fmt::print(stderr, "warning: {}\n", note);
 }
 
+Values bounded(std::vector<std::int64_t> list, double min, double max) {
+  Values values = integers(std::move(list));
+  values.domain = between(min, max);
+  return values;
+}
+
+void warn_of_short(std::size_t tokens) {
+  static std::atomic_flag said;
+  if (tokens < kKeyGroup && !said.test_and_set())
+    fmt::print(stderr,
+               "warning: {} tokens are less than one group of {}: keys in such groups along tokens stay unquantised\n",
+               tokens, kKeyGroup);
+}
+
 void add_group_row(const kv::MethodOptions& options, const kv::LayerShape& shape, std::vector<Row>& rows) {
   const std::string note = kv::shape_note(options, shape);
   if (note.empty()) return;

@@ -52,6 +52,14 @@ Difference paired_difference(const std::vector<double>& a, const std::vector<dou
 /// otherwise, and says which it is in the note.
 void judge_if_resolved(const Difference& difference, Row& row);
 
+/// An axis of integers from min to max.
+Values bounded(std::vector<std::int64_t> list, double min, double max);
+
+/// Tokens of a channel-wise group of keys where a figure names no other.
+inline constexpr std::size_t kKeyGroup = 128;
+/// Says once on stderr that so many tokens make no channel-wise group of keys, which stay unquantised therefore.
+void warn_of_short(std::size_t tokens);
+
 /// Says once on stderr that token-wise groups are shorter than asked for because they end at the head (or layer).
 void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape);
 /// The same as a row, so that the file records it; no row where groups are as asked for.

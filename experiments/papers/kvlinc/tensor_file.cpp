@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/tables.hpp"
 #include "formats/error.hpp"
 #include "results/store/hdf5_attributes.hpp"
 #include "sim/source/h5.hpp"
@@ -280,9 +281,11 @@ Experiment with_heads(Experiment experiment, std::int64_t seeds, std::int64_t le
 
 Head head_of(const Point& point, std::size_t d, Rng rng, bool calibrated) {
   const auto queries = static_cast<std::size_t>(point.integer("queries"));
-  if (is_seed(point.text("tensor")))
-    return synthetic_head(d, static_cast<std::size_t>(point.integer("length")), queries, rng, calibrated);
-  return TensorFile(point.text("tensors")).load(point.text("tensor"), queries, calibrated);
+  Head head = is_seed(point.text("tensor"))
+                  ? synthetic_head(d, static_cast<std::size_t>(point.integer("length")), queries, rng, calibrated)
+                  : TensorFile(point.text("tensors")).load(point.text("tensor"), queries, calibrated);
+  warn_of_short(head.tokens());
+  return head;
 }
 
 std::string tensors_missing(const Params& params) {
