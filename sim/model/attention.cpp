@@ -57,9 +57,13 @@ void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, st
   tile.weight.resize(std::max(tile.weight.size(), tile.rows * width));
   tile.sum.assign(tile.rows, 0);
   if (width == 0) return;
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1,
-              call.q.row(tile.row) + head * d, size(call.q.stride), kv.k.row(tile.span.first), size(kv.k.stride), 0,
-              tile.weight.data(), size(width));
+  const float* q = call.q.row(tile.row) + head * d;
+  const ConstRows k = kv.k.slice(tile.span.first, width);
+  if (tile.rows == 1)  // the library would copy all keys first
+    row_products(k, q, tile.weight.data());
+  else
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, q,
+                size(call.q.stride), k.data, size(k.stride), 0, tile.weight.data(), size(width));
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* row = tile.weight.data() + i * width;
     const std::size_t first = tile.range[i].first - tile.span.first, last = tile.range[i].last - tile.span.first;
@@ -108,10 +112,12 @@ AttentionStats plain_attention(const AttentionCall& call) {
     const KeyValues& kv = heads[head / group];
     softmax_tile(tile, call, kv, head);
     const Rows out = call.output.part(head * d, d).slice(tile.row, tile.rows);
-    if (tile.width() > 0)
+    const ConstRows v = kv.v.slice(tile.span.first, tile.width());
+    if (tile.rows == 1)
+      weighted_sum(tile.weight.data(), v, out.data);
+    else if (tile.width() > 0)
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1,
-                  tile.weight.data(), size(tile.width()), kv.v.row(tile.span.first), size(kv.v.stride), 0, out.data,
-                  size(out.stride));
+                  tile.weight.data(), size(tile.width()), v.data, size(v.stride), 0, out.data, size(out.stride));
     for (std::size_t i = 0; i < tile.rows; ++i) {
       const float factor = static_cast<float>(inverse(tile.sum[i]));
       for (std::size_t c = 0; c < d; ++c) out.row(i)[c] = tile.sum[i] == 0 ? 0.0f : out.row(i)[c] * factor;

@@ -57,20 +57,27 @@ LOWBIT_CLONES double dot(const float* x, const float* y, std::size_t n) {
   return lane_sum(lane);
 }
 
-// The rows are read once from memory: what comes kAhead values later is asked for early, beyond the row's end too.
-LOWBIT_CLONES void row_products(ConstRows w, const float* x, float* y) {
-  constexpr std::size_t kWide = 32, kAhead = 1024;
+void row_products_ref(ConstRows w, const float* x, float* y) {
   for (std::size_t i = 0; i < w.rows; ++i) {
-    const float* row = w.row(i);
-    float lane[kWide] = {};
-    std::size_t c = 0;
-    for (; c + kWide <= w.columns; c += kWide) {
-      __builtin_prefetch(row + c + kAhead);
-      __builtin_prefetch(row + c + kAhead + kWide / 2);
-      for (std::size_t j = 0; j < kWide; ++j) lane[j] += row[c + j] * x[c + j];
-    }
-    for (std::size_t j = 0; c < w.columns; ++c, ++j) lane[j] += row[c] * x[c];
+    float lane[kRowLanes] = {};
+    for (std::size_t c = 0; c < w.columns; ++c) lane[c % kRowLanes] += w.row(i)[c] * x[c];
     y[i] = lane_sum(lane);
+  }
+}
+
+LOWBIT_CLONES void weighted_sum(const float* weight, ConstRows v, float* y) {
+  constexpr std::size_t kWide = 64;
+  std::size_t c = 0;
+  for (; c + kWide <= v.columns; c += kWide) {
+    float sum[kWide] = {};
+    for (std::size_t i = 0; i < v.rows; ++i)
+      for (std::size_t j = 0; j < kWide; ++j) sum[j] += weight[i] * v.row(i)[c + j];
+    for (std::size_t j = 0; j < kWide; ++j) y[c + j] = sum[j];
+  }
+  for (; c < v.columns; ++c) {
+    float sum = 0;
+    for (std::size_t i = 0; i < v.rows; ++i) sum += weight[i] * v.row(i)[c];
+    y[c] = sum;
   }
 }
 

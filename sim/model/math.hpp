@@ -13,8 +13,14 @@ void exp_values(const float* x, float* y, std::size_t n);
 /// Sum of x_i * y_i in double: lanes i % 16, added pairwise.
 double dot(const float* x, const float* y, std::size_t n);
 
+inline constexpr std::size_t kRowLanes = 32;
 /// y_i = w_i . x for each row w_i: products and sums in float32, lanes c % 32, added pairwise.
 void row_products(ConstRows w, const float* x, float* y);
+/// The same, one value after the other; bits are equal on every target.
+void row_products_ref(ConstRows w, const float* x, float* y);
+
+/// y_c = sum of weight_i * v_ic over the rows i, in their order, in float32.
+void weighted_sum(const float* weight, ConstRows v, float* y);
 
 /// y = gain * x / sqrt(mean(x^2) + epsilon), row by row; mean in double. y may be x.
 void rms_norm(ConstRows x, const float* gain, double epsilon, Rows y);

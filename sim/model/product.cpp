@@ -15,9 +15,10 @@ constexpr std::size_t kRowTile = 256;
 constexpr std::size_t kColumnTile = 384;
 // lm_head: few rows, so many columns that each thread gets enough wide tiles.
 constexpr std::size_t kWideTile = 1536, kWide = 16384;
-// A single token reads each weight once: threads take pieces of the rows that are left, down to this many bytes, so
-// that they end together.
-constexpr std::size_t kLeastBytes = 1 << 14;
+// A single token reads each weight once: threads take most of their share of the rows that are left, down to this many
+// bytes, so that they end together. Few pieces, since memory begins each of them anew.
+constexpr double kMost = 0.8;
+constexpr std::size_t kLeastBytes = 1 << 15;
 
 int size(std::size_t n) {
   return static_cast<int>(n);
@@ -57,7 +58,7 @@ void multiply_vectors(std::span<const Product> products, Threads& threads) {
   for (const Product& p : products) {
     const double row_bytes = 4.0 * static_cast<double>(std::max<std::size_t>(1, p.w.columns));
     for (std::size_t row = 0; row < p.w.rows;) {
-      const double share = std::max<double>(kLeastBytes, left / (4.0 * static_cast<double>(threads.count())));
+      const double share = std::max<double>(kLeastBytes, kMost * left / static_cast<double>(threads.count()));
       const std::size_t rows = std::clamp<std::size_t>(static_cast<std::size_t>(share / row_bytes), 1, p.w.rows - row);
       pieces.push_back({&p, row, rows});
       row += rows;

@@ -2,8 +2,11 @@
 #include "sim/model/math.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
 
+#include "formats/kernels/kernels.hpp"
 #include "sim/model/product.hpp"
 #include "sim/model/rope.hpp"
 #include "sim/rng.hpp"
@@ -136,6 +139,36 @@ TEST_CASE("products equal sums in double on ragged tiles", "[model]") {
     CHECK(dx_worst < 1e-6);
     CHECK(dw_worst < 1e-6);
   }
+}
+
+TEST_CASE("the product of one token has the bits of its reference on every target", "[model]") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const std::string& target : kernels::targets()) {
+    kernels::force_target(target);
+    REQUIRE(kernels::target() == target);
+    for (std::size_t columns = 0; columns < 140; ++columns) {
+      const std::size_t rows = 1 + columns % 5, stride = columns + columns % 3;
+      auto w = normals(rows * stride + 8, "w"), x = normals(columns + 8, "x");
+      for (std::size_t i = 0; i < columns; i += 7) {
+        constexpr float kTiny = 1e-42f;  // subnormal
+        w[i] = i % 3 == 0 ? -0.0f : kTiny, x[i] = i % 2 == 0 ? -x[i] : 0.0f;
+      }
+      if (columns % 11 == 10) w[columns - 1] = infinity;
+      if (columns % 13 == 12) w[columns / 2] = infinity, x[columns / 2] = 0;
+      std::vector<float> fast(rows), slow(rows);
+      const ConstRows view(w.data() + columns % 4, rows, columns, stride);
+      row_products(view, x.data() + columns % 5, fast.data());
+      row_products_ref(view, x.data() + columns % 5, slow.data());
+      for (std::size_t i = 0; i < rows; ++i) {
+        CAPTURE(target, columns, i, fast[i], slow[i]);
+        if (std::isnan(slow[i]))
+          CHECK(std::isnan(fast[i]));
+        else
+          CHECK(std::bit_cast<std::uint32_t>(fast[i]) == std::bit_cast<std::uint32_t>(slow[i]));
+      }
+    }
+  }
+  kernels::force_target("");
 }
 
 TEST_CASE("the product of one token has the same bits on any number of threads", "[model]") {

@@ -1,0 +1,106 @@
+// The product of a single row: reads each weight once, so that only memory should limit it. The 32 lanes lie in as many
+// vectors as the target needs, and each adds what it adds in the reference. (Compilers fold an array of lanes through
+// memory, at a third of this speed.)
+#include "sim/model/math.hpp"
+
+#ifndef LOWBIT_HAVE_HIGHWAY
+
+namespace lowbit::model {
+void row_products(ConstRows w, const float* x, float* y) {
+  row_products_ref(w, x, y);
+}
+}  // namespace lowbit::model
+
+#else
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "sim/model/row_products.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "formats/kernels/kernels.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::model {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+constexpr std::size_t kWidth = hn::MaxLanes(D()), kVectors = kRowLanes / kWidth;
+// What lies at least so many values ahead, in whole rows, is asked for from memory, beyond the last row too.
+constexpr std::size_t kAhead = 1024, kLine = 16;
+
+/// The lanes of a vector added pairwise: half the vector apart, a quarter, ...
+template <class Tag>
+HWY_INLINE float fold(Tag, hn::Vec<Tag> v) {
+#if HWY_TARGET == HWY_SCALAR  // one lane, and no halves
+  return hn::GetLane(v);
+#else
+  if constexpr (hn::MaxLanes(Tag()) == 1) {
+    return hn::GetLane(v);
+  } else {
+    const hn::Half<Tag> half;
+    return fold(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+#endif
+}
+
+struct Lanes {
+  hn::Vec<D> sum[kVectors];
+  HWY_INLINE void clear() {
+    for (std::size_t k = 0; k < kVectors; ++k) sum[k] = hn::Zero(D());
+  }
+  HWY_INLINE void add(const float* w, const float* x) {
+    const D d;
+    for (std::size_t k = 0; k < kVectors; ++k)
+      sum[k] = hn::Add(sum[k], hn::Mul(hn::LoadU(d, w + k * kWidth), hn::LoadU(d, x + k * kWidth)));
+  }
+  HWY_INLINE float total() {
+    for (std::size_t half = kVectors / 2; half > 0; half /= 2)
+      for (std::size_t k = 0; k < half; ++k) sum[k] = hn::Add(sum[k], sum[k + half]);
+    return fold(D(), sum[0]);
+  }
+};
+
+void RowProducts(ConstRows w, const float* x, float* y) {
+  const std::size_t whole = w.columns / kRowLanes * kRowLanes, rest = w.columns - whole;
+  // zeros beyond the end change no sum: no lane is ever -0
+  alignas(64) float last_x[kRowLanes] = {}, last_w[kRowLanes] = {};
+  std::copy_n(x + whole, rest, last_x);
+  const std::size_t ahead = (kAhead / std::max<std::size_t>(1, w.columns) + 1) * w.stride;
+  for (std::size_t i = 0; i < w.rows; ++i) {
+    const float* row = w.row(i);
+    Lanes lanes;
+    lanes.clear();
+    for (std::size_t c = 0; c < whole; c += kRowLanes) {
+      for (std::size_t k = 0; k < kRowLanes; k += kLine) __builtin_prefetch(row + c + k + ahead);
+      lanes.add(row + c, x + c);
+    }
+    if (rest > 0) {
+      std::copy_n(row + whole, rest, last_w);
+      lanes.add(last_w, last_x);
+    }
+    y[i] = lanes.total();
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowbit::model
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowbit::model {
+
+HWY_EXPORT(RowProducts);
+
+void row_products(ConstRows w, const float* x, float* y) {
+  if (kernels::target() == "ref") return row_products_ref(w, x, y);
+  HWY_DYNAMIC_DISPATCH(RowProducts)(w, x, y);
+}
+
+}  // namespace lowbit::model
+#endif
+
+#endif
