@@ -14,14 +14,19 @@ const Element& Format::code_element() const {
   return range == IntegerRange::symmetric ? *element : full_range(*element);
 }
 
-double Format::bits_per_value() const {
-  const double bits = element->bits;
-  if (group != GroupKind::size && group != GroupKind::tile) return bits;
+double Format::group_bits() const {
+  if (group == GroupKind::none) return 0;
   double shared = stored_bits(*scale_element);
   if (zero_point == ZeroPoint::integer) shared += element->bits;
   if (zero_point == ZeroPoint::minimum) shared += stored_bits(*zero_element);
+  return shared;
+}
+
+double Format::bits_per_value() const {
+  const double bits = element->bits;
+  if (group != GroupKind::size && group != GroupKind::tile) return bits;
   const double values = static_cast<double>(group_size) * static_cast<double>(group == GroupKind::tile ? tile_rows : 1);
-  return bits + shared / values;
+  return bits + group_bits() / values;
 }
 
 bool Format::operator==(const Format& other) const {

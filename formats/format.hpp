@@ -60,6 +60,8 @@ struct Format {
   /// Average stored bits per value, scales, zero points and minima included, for groups that are full; second-level
   /// scales (32 bits a tensor) are not counted. channel and tensor groups: bits of the element alone.
   double bits_per_value() const;
+  /// Stored bits that the values of a group share: scale, zero point or minimum; 0 without groups.
+  double group_bits() const;
   bool operator==(const Format&) const;
 };
 

@@ -139,18 +139,18 @@ std::vector<std::string> linear_names(const Model& model, bool include_lm_head) 
   return names;
 }
 
-double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool second_level) {
+double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool whole) {
   const double n = static_cast<double>(rows * columns);
   if (format == nullptr) return 32 * n;
   const Format& f = format->format;
-  double bits = f.element->bits * n;
-  if (f.group == GroupKind::size) {
-    const double shared = (f.bits_per_value() - f.element->bits) * static_cast<double>(f.group_size);
-    bits += shared * static_cast<double>(rows * ((columns + f.group_size - 1) / f.group_size));
-  } else {
-    bits = f.bits_per_value() * n;
-  }
-  return bits + (second_level && f.second_level != SecondLevel::none ? 32 : 0);
+  const auto over = [](std::size_t size, std::size_t part) { return (size + part - 1) / part; };
+  std::size_t groups = 0;
+  if (f.group == GroupKind::size) groups = rows * over(columns, f.group_size);
+  if (f.group == GroupKind::tile) groups = over(rows, f.tile_rows) * over(columns, f.group_size);
+  if (f.group == GroupKind::channel) groups = rows;
+  if (f.group == GroupKind::tensor && whole) groups = 1;
+  return f.element->bits * n + f.group_bits() * static_cast<double>(groups) +
+         (whole && f.second_level != SecondLevel::none ? 32 : 0);
 }
 
 SiteFormats resolve_rules(const Model& model, const SiteOptions& options) {

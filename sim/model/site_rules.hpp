@@ -29,8 +29,9 @@ class FormatRule {
 std::vector<std::string> linear_names(const Model& model, bool include_lm_head);
 
 /// Bits in which rows x columns values are stored: codes, and the scales and zero points of every group, a last one
-/// that is not full included; 32 a value without a format. `second_level`: with the 32 bits of a second-level scale.
-double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool second_level);
+/// that is not full included; 32 a value without a format. `whole`: these are a whole tensor, whose own scale (of a
+/// tensor group, or of the second level) counts too.
+double stored_bits(const SiteFormat* format, std::size_t rows, std::size_t columns, bool whole);
 
 /// The options' formats at the sites of a model: those for all first, then each rule in order. Error (usage): unknown
 /// formats, sites, layers, patterns that match nothing; Error (bad_data): a file of maxima that lacks a site.

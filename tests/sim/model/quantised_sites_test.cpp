@@ -178,6 +178,18 @@ TEST_CASE_METHOD(Fixture, "bits and ragged groups are stated", "[model]") {
   CHECK(summary.bits_weight == Approx(4 + 8 * ((64 + 64 + 64 + 160) * 2 + 64 * 3) / values));
   CHECK(summary.bits_activation == Approx(4 + 8.0 * 2 * 7 / (6 * 64 + 80)));
   CHECK(summary.bits_kv == 32);
+  // a channel is a row of a weight, a token's values, or those of one of its heads; a tensor is the weight or a window
+  Hooks channels(model);
+  const SiteSummary wide = attach(channels, with("int8:channel:s=fp16:asym", "int4:channel:s=fp16"), test_threads());
+  CHECK(wide.bits_weight == Approx(8 + (16 + 8) * (64 + 2 * 32 + 64 + 2 * 80 + 64) / values));
+  CHECK(wide.bits_activation == Approx(4 + 16.0 * 7 / (6 * 64 + 80)));
+  Hooks tensors(model);
+  SiteOptions flat = with("e4m3:tensor", "e4m3:tensor");
+  flat.kv = "int4:channel:s=fp16";
+  const SiteSummary flats = attach(tensors, flat, test_threads());
+  CHECK(flats.bits_weight == Approx(8 + 32.0 * 7 / values));
+  CHECK(flats.bits_activation == 8);
+  CHECK(flats.bits_kv == 5);
   SiteOptions ragged;
   ragged.kv = "e2m1:g12:s=e8m0";  // heads of 16: a group of 12 and one of 4, each with its scale
   Hooks cached(model);
