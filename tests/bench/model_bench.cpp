@@ -2,8 +2,8 @@
 // turn in one run.
 //
 // Each line is the best of the rounds. `cpu` counts the processor time of all threads instead of the clock: on a
-// machine that others use, its ratios are the ones to read. Decoding alternates with its limit, token by token: the rate
-// of memory changes from one second to the next, and by half where the processors move.
+// machine that others use, its ratios are the ones to read. Decoding alternates with its limit, token by token: the
+// rate of memory changes from one second to the next, and by half where the processors move.
 #include <cblas.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
