@@ -7,7 +7,7 @@ import subprocess
 import h5py
 import numpy as np
 import pytest
-from paper_program import PaperProgram
+from paper_program import SOURCE, PaperProgram
 
 program = PaperProgram("kvlinc")
 FIGURES = program.referenced_figures()
@@ -63,13 +63,13 @@ def test_known_outside_names_rows_that_exist():
         assert all(len(reason) > 20 for reason in misses.values())
 
 
-def captured(path, tokens=256, change=None):
-    """A file as lowbit capture writes it: one layer, 4 query and 2 KV heads of 32."""
+def captured(path, tokens=256, change=None, width=32):
+    """A file as lowbit capture writes it: one layer, 4 query and 2 KV heads of `width` channels."""
     generator = np.random.default_rng(1)
     with h5py.File(path, "w") as file:
-        file.attrs.update(heads=4, kv_heads=2, head_dim=32, rope_theta=10000.0, first_position=0)
+        file.attrs.update(heads=4, kv_heads=2, head_dim=width, rope_theta=10000.0, first_position=0)
         for name, heads in (("q", 4), ("k", 2), ("v", 2)):
-            data = file.create_dataset(f"model.layers.3.self_attn.{name}", data=generator.standard_normal((1, tokens, heads * 32)).astype(np.float32))
+            data = file.create_dataset(f"model.layers.3.self_attn.{name}", data=generator.standard_normal((1, tokens, heads * width)).astype(np.float32))
             data.attrs.update(axes="window,token,channel", rope="after", kind=name)
         if change:
             change(file)
@@ -91,6 +91,28 @@ def test_own_tensors(tmp_path):
     error = np.linalg.norm(back - groups) / np.linalg.norm(groups)
     ours = float(data["rel_f"].sel(setting="d64-g128", tensor="layer-3.head-1", scheme="raw_channel"))
     assert abs(ours - error) < 2e-6
+
+
+@pytest.mark.parametrize("width, setting", [(128, "d128-g128"), (64, "d64-g128"), (32, "d64-g128")])
+def test_own_tensors_stand_under_the_setting_of_their_width(tmp_path, width, setting):
+    path = captured(tmp_path / "own.h5", width=width)
+    for figure, output in (("keys", "rel_f"), ("attention", "o_err")):
+        done = program.call(figure, "--tensors", str(path), "--seeds", "1", "--length", "256", "--queries", "16", "-o", tmp_path)
+        assert done.returncode == 0, done.stderr
+        data = program.result(tmp_path, figure).dataset[output].sel(tensor="layer-3.head-1")
+        used = [str(s) for s in data["setting"].values if np.isfinite(data.sel(setting=s).values).all()]
+        assert setting in used and all(s.startswith(setting.split("-")[0]) for s in used)
+        rows = {row["quantity"]: row for row in program.report(tmp_path, figure)}
+        medians = [row for name, row in rows.items() if name.startswith("file_median")]
+        assert medians and all(np.isfinite(row["ours"]) and setting in row["note"] for row in medians)
+        # groups of 128 that end at the head: said once, and recorded
+        assert done.stderr.count("those of the head (64)") == 1 and done.stderr.count("those of the head (32)") == (width == 32)
+        assert rows["values of a token-wise group"]["ours"] == 64
+
+
+def errors(stderr):
+    """Lines that are no warning about what was computed before the error."""
+    return [line for line in stderr.strip().splitlines() if not line.startswith("warning: ")]
 
 
 def nan_key(file):
@@ -249,7 +271,7 @@ def test_bad_tensors_end_in_one_line(tmp_path, change, words):
     path = captured(tmp_path / "bad.h5", change=change)
     done = program.call("keys", "--tensors", str(path), "--seeds", "1", "--length", "256", "-o", tmp_path)
     assert done.returncode == 65
-    assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
+    assert len(errors(done.stderr)) == 1 and all(word in done.stderr for word in words), done.stderr
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -299,7 +321,7 @@ def test_one_token_is_too_few_to_fit_tables_to(tmp_path):
 def test_bad_settings_end_in_one_line(tmp_path, arguments, words):
     done = program.call(*arguments, "-o", tmp_path)
     assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1 and all(word in done.stderr for word in words), done.stderr
+    assert len(errors(done.stderr)) == 1 and all(word in done.stderr for word in words), done.stderr
 
 
 def test_threads_and_shards_do_not_change_results(tmp_path):
@@ -426,6 +448,19 @@ def test_corrections_under_a_sliding_window_are_refused(tmp_path):
     done = mistral(tmp_path, "--cache", "kvlinc_adapters", "--view", "decode")
     errors = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
     assert done.returncode == 2 and len(errors) == 1 and "sliding window (5 tokens)" in errors[0], done.stderr
+
+
+@with_model
+def test_adapters_name_the_text_they_saw(tmp_path):
+    done = program.call("adapters", "--quick", "--layer", "0", "-o", tmp_path)
+    assert done.returncode == 0 and " steps each and their measurement: " in done.stderr
+    tokens = np.load(SOURCE / "results" / "reference" / "persuasion_tokens.npy").astype("<i4")
+    data = program.result(tmp_path, "adapters").dataset["content_hash"]
+    for part, first, last in (("evaluation", 0, 384), ("validation", 384, 768), ("training", 768, 1152)):
+        hash = 0xCBF29CE484222325
+        for byte in tokens[first:last].tobytes():
+            hash = (hash ^ byte) * 0x100000001B3 % 2**64
+        assert int(data.sel(part=part).values.ravel()[0]) == hash >> 12
 
 
 def test_short_groups_are_warned_of_once_and_recorded(tmp_path):

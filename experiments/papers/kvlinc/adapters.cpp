@@ -1,5 +1,6 @@
 // F6: linear correction adapters, trained head by head on one part of a text and measured on another.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "experiments/core/bootstrap.hpp"
@@ -7,6 +8,7 @@
 #include "experiments/papers/kvlinc/tables.hpp"
 #include "experiments/papers/kvlinc/training.hpp"
 #include "formats/error.hpp"
+#include "formats/random.hpp"
 
 namespace lowbit {
 namespace {
@@ -78,12 +80,29 @@ Trained run_head(const Point& p, const Texts& texts, std::size_t layer, std::siz
   return out;
 }
 
+// Content of `windows` windows from number `first` on: the upper 52 bits, which a number holds exactly, of the FNV-1a
+// 64 hash of their token numbers (int32, little endian).
+double content_hash(const ModelText& text, std::size_t first, std::size_t windows) {
+  const auto tokens = std::span(text.tokens).subspan(first * text.context, windows * text.context);
+  return static_cast<double>(
+      stream_of({reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof tokens[0]}) >> 12);
+}
+
+// On stderr alone: seconds are no function of the settings.
+void say_time(const Point& p, std::size_t heads, std::chrono::steady_clock::time_point begin) {
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  fmt::print(stderr, "adapters: {}: {} heads, {} steps each and their measurement: {:.1f} s\n", p.describe(), heads,
+             p.integer("epochs") * p.integer("chunks"), seconds.count());
+}
+
 Record compute_adapters(const Point& p, Rng rng) {
   const Texts& texts = *p.shared<TextsPtr>("captured");
   const auto layer = count(p, "layer");
   std::vector<Trained> heads(texts.text->model.config().kv_heads);
+  const auto begin = std::chrono::steady_clock::now();
   Threads threads(static_cast<std::size_t>(p.threads()));
   threads.parallel_for(heads.size(), [&](std::size_t h) { heads[h] = run_head(p, texts, layer, h, rng); });
+  say_time(p, heads.size(), begin);
   Record record;
   const auto put = [&](const char* name, double Trained::*field) {
     std::vector<double> values;
@@ -102,6 +121,9 @@ Record compute_adapters(const Point& p, Rng rng) {
     t.parameters.resize(widest, std::nan(""));
     parameters.insert(parameters.end(), t.parameters.begin(), t.parameters.end());
   }
+  const std::size_t evaluated = count(p, "texts");
+  record.set("content_hash", {content_hash(*texts.text, 0, evaluated), content_hash(*texts.text, evaluated, 1),
+                              content_hash(*texts.text, evaluated + 1, count(p, "chunks"))});
   return record.set("validation_loss", curve).set("parameters", parameters);
 }
 
@@ -135,7 +157,7 @@ void add_rows(const Results& results, const Outcome& outcome, const std::string&
     const auto n = static_cast<double>(outcome.plain.size());
     const Interval i = wilson(hits, n);
     Row row = sampled_row(name + tail, 100 * hits / n, {100 * i.low, 100 * i.high});
-    row.unit = "%";
+    row.unit = std::string("%");
     const bool equal = std::abs(outcome.bits - outcome.kivi_bits) <= kMatchedBits;
     row.note = fmt::format("{} of {} heads; {:.2f} bits with states, KIVI {:.2f}{}; {} steps", hits, n, outcome.bits,
                            outcome.kivi_bits, equal ? "" : " (no choice of G comes nearer: not equal)",
@@ -154,6 +176,24 @@ model::Config config_of(const Params& params) {
 // The band is that of the gain and rate that were chosen beforehand; its rows are named by D alone.
 constexpr double kBandGain = 0.1, kBandRate = 0.01;
 
+// The text that the adapters were trained on, by content.
+void add_data(const Results& results, std::vector<Row>& rows) {
+  const Params& p = results.params();
+  rows.push_back(exact_row("tokens trained on", static_cast<double>(p.integer("chunks") * p.integer("context"))));
+  const Coordinates first{{"features", results.coordinates("features").front()},
+                          {"gain", results.coordinates("gain").front()},
+                          {"rate", results.coordinates("rate").front()},
+                          {"layer", results.coordinates("layer").front()}};
+  for (const char* part : {"training", "validation", "evaluation"}) {
+    Coordinates where = first;
+    where.emplace_back("part", part);
+    const double hash = results.at("content_hash", where);
+    if (!std::isnan(hash))
+      rows.back().note += fmt::format("{}{} {:013x}", rows.back().note.empty() ? "content hashes: " : ", ", part,
+                                      static_cast<std::uint64_t>(hash));
+  }
+}
+
 std::vector<Row> adapters_rows(const Results& results) {
   std::vector<Row> rows;
   for (const Value& features : results.coordinates("features"))
@@ -169,6 +209,7 @@ std::vector<Row> adapters_rows(const Results& results) {
       }
   const model::Config config = config_of(results.params());
   add_group_row({}, {1, config.head_dim}, rows);
+  add_data(results, rows);
   std::vector<BandSetting> settings{{"model", "smollm2-135m"}, {"tokens", "persuasion"}, {"texts", 1, true},
                                     {"context", 1024, true},   {"chunks", 2, true},      {"epochs", 30, true},
                                     {"residual", 128}};
@@ -225,6 +266,7 @@ Experiment adapters() {
               "passes over the training text")
           .dim("parameter", parameter_numbers, "1",
                "phi_k (channels x D/2), then for each query head phi_q and the logarithm of its gain")
+          .dim("part", texts({"evaluation", "validation", "training"}), "", "windows of the text")
           .draws_vary_with({"layer"})
           .shared("captured", {}, make_texts)
           .output("o_err_plain", "1",
@@ -235,6 +277,10 @@ Experiment adapters() {
           .output("bits_kivi", "bit", "stored bits a value of that KIVI", {"head"})
           .output("validation_loss", "1", "1000 mean squared error of the output on the window for validation",
                   {"head", "epoch"})
+          .output("content_hash", "1",
+                  "of the tokens of the windows: upper 52 bits of the FNV-1a 64 hash of their numbers (int32, little "
+                  "endian)",
+                  {"part"})
           .narrow_output("parameters", "1", "of the lowest validation loss", {"head", "parameter"})
           .validate([](const Params& p) {
             kv::Window{kv::Window::Kind::filled, static_cast<std::size_t>(p.integer("residual")), 0}.check(

@@ -44,7 +44,9 @@ Matrix side(const Head& head, const Setting& setting, int bits, ConstRows rows, 
     model::copy_rows(rows, same);
     return same;
   }
-  const std::size_t group = scheme.ends_with("channel") ? setting.group : std::min(setting.group, head.d);
+  const bool channel = scheme.ends_with("channel");
+  if (!channel) warn_of_group(setting.group, head.d);
+  const std::size_t group = channel ? setting.group : std::min(setting.group, head.d);
   return apply_scheme(rows, scheme, min_format(bits, group)).rows;
 }
 
@@ -86,8 +88,12 @@ std::vector<Row> attention_rows(const Results& results) {
       worst += quarot[i] > std::max(kivi[i], linc[i]);
       best += linc[i] <= kivi[i];
     }
-    rows.push_back(exact_row(fmt::format("quarot_worst_seeds[setting={}]", s.name), worst));
-    rows.push_back(exact_row(fmt::format("kvlinc_at_most_kivi_seeds[setting={}]", s.name), best));
+    for (const auto& [name, count] :
+         {std::pair{"quarot_worst_seeds", worst}, std::pair{"kvlinc_at_most_kivi_seeds", best}}) {
+      rows.push_back(exact_row(fmt::format("{}[setting={}]", name, s.name), count));
+      rows.back().note = fmt::format("of {}", kivi.size());
+      rows.back().judged = kivi.size() == kBandSeeds;  // a count
+    }
   }
   const Setting& first = kSettings[0];
   for (const char* pair : {"v_had_token", "v_raw_token", "v_raw_channel", "v_had_channel"}) {
@@ -102,12 +108,14 @@ std::vector<Row> attention_rows(const Results& results) {
   rows.push_back(ratio_row(shape, seeds("o_err", first, "v_raw_channel"), seeds("o_err", first, "v_raw_token"),
                            results.rng(shape)));
   keep_full_runs(results, {{"bits", 2}, {"length", 2048}, {"queries", 256}}, rows);
+  const Setting& wide = kSettings[over_file(results, "o_err", cell(first, "kivi")).empty() ? 2 : 0];
   for (const Pair& pair : kPairs) {
     const std::string name = fmt::format("file_median_o_err[method={}]", pair.name);
-    Row row = median_row(name, over_file(results, "o_err", cell(first, pair.name)), results.rng(name));
-    row.note = fmt::format("heads of --tensors {}", results.params().text("tensors"));
+    Row row = median_row(name, over_file(results, "o_err", cell(wide, pair.name)), results.rng(name));
+    row.note = fmt::format("heads of --tensors {}, setting {}", results.params().text("tensors"), wide.name);
     rows.push_back(row);
   }
+  add_group_row(first.group, first.d, rows);
   return rows;
 }
 
@@ -120,9 +128,10 @@ Experiment attention_figure() {
           .paper(kPaper, "F3", "Error of attention under quantised keys and values")
           .param("bits", 2, "of the codes", between(2, 8))
           .axis("setting", texts(settings), "",
-                "channels of a head, and values of a group (token-wise: at most the head)")
+                "channels of a drawn head, and values of a group (token-wise: at most the head); heads of a file: d128 "
+                "where they have 128 channels, else d64")
           .dim("pair", texts(pairs), "", "schemes of keys and values; k_ and v_: that side alone is quantised")
-          .where([](const Point& p) { return is_seed(p.text("tensor")) || p.text("setting") != "d128-g128"; })
+          .where([](const Point& p) { return setting_applies(p, setting_of(p.text("setting")).d); })
           .shared("head", {"setting", "tensor"}, make_head)
           .output("o_err", "1", "||O - O^||_F / ||O||_F of the last queries, mean over query heads", {"pair"})
           .output("a_err", "1", "||A - A^||_F / ||A||_F of the softmax weights", {"pair"})

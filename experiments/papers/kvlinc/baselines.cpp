@@ -54,8 +54,10 @@ Record compute_baselines(const Point& p, Rng) {
   kv::MethodOptions options;
   options.bits = static_cast<int>(p.integer("bits"));
   options.group = c.group == 0 ? head.tokens() : c.group;
-  options.v_group = std::min<std::size_t>(c.group == 0 ? 64 : c.group, 64);
+  const std::size_t v_group = c.group == 0 ? 64 : c.group;
+  options.v_group = std::min<std::size_t>(v_group, 64);
   const Kept kept = keep(head, c.method, options);
+  warn_of_group(v_group, head.d);
   const AttentionErrors errors = attention_errors(p.shared<Attention>("exact"), attention(head, kept.k, kept.v));
   const auto values = static_cast<double>(2 * head.tokens() * head.d);
   return {{"k_rel_f", relative_error(head.k, kept.k)},
@@ -102,6 +104,7 @@ std::vector<Row> baselines_rows(const Results& results) {
            seeds(output.c_str(), "kvquant_uniform", bits));
     }
   keep_full_runs(results, {{"length", 2048}, {"queries", 256}}, rows);
+  add_group_row(128, 64, rows);
   return rows;
 }
 

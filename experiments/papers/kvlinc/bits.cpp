@@ -52,6 +52,7 @@ Record errors_of(const Point& p, const Format& channel, const Format& token) {
 Record compute_bits(const Point& p, Rng) {
   const auto bits = static_cast<int>(p.integer("bits"));
   const auto group = static_cast<std::size_t>(p.integer("group"));
+  warn_of_group(group, p.shared<Head>("head").d);
   return errors_of(p, min_format(bits, group),
                    min_format(bits, std::min<std::size_t>(group, p.shared<Head>("head").d)));
 }
@@ -72,6 +73,7 @@ Record compute_formats(const Point& p, Rng) {
   const bool match = p.text("match") == "bits";
   const Format format = match ? nearest_bits(named, 128, p.real("bits_target")) : named;
   Format token = match ? nearest_bits(named, d, p.real("bits_target")) : named;
+  warn_of_group(token.group_size, d);
   token.group_size = std::min(token.group_size, d);
   return errors_of(p, format, token)
       .set("stored_bits", format.bits_per_value())
@@ -94,6 +96,9 @@ std::vector<Row> bits_rows(const Results& results) {
   rows.push_back(ratio_row("v_raw_channel_over_raw_token", seeds("v_rel_f", "raw_channel", 2),
                            seeds("v_rel_f", "raw_token", 2), results.rng("v shape")));
   keep_full_runs(results, {{"length", 2048}}, rows);
+  std::int64_t longest = 0;
+  for (const Value& group : results.coordinates("group")) longest = std::max(longest, group.integer());
+  add_group_row(static_cast<std::size_t>(longest), 64, rows);
   return rows;
 }
 
@@ -109,6 +114,10 @@ std::vector<Row> formats_rows(const Results& results) {
                              results.at("stored_token_bits", where));
       rows.push_back(row);
     }
+  std::size_t longest = 0;
+  for (const Value& format : results.coordinates("format"))
+    longest = std::max(longest, parse_format(format.text()).group_size);
+  if (results.params().text("match") == "none") add_group_row(longest, 64, rows);
   if (results.params().text("match") == "bits")
     for (Row& row : rows) {  // bands belong to the formats' own groups
       row.quantity = fmt::format("matched {}", row.quantity);

@@ -34,6 +34,7 @@ Record errors_of(ConstRows rows, const Setting& setting, int bits) {
   for (const std::string& scheme : kSchemes) {
     const bool channel = scheme.ends_with("channel");
     const std::size_t group = channel ? setting.group : std::min(setting.group, rows.columns);
+    if (!channel) warn_of_group(setting.group, rows.columns);
     const Scheme result = apply_scheme(rows, scheme, min_format(bits, group));
     error.push_back(relative_error(rows, result.rows));
     decibels.push_back(-20 * std::log10(error.back()));
@@ -70,13 +71,15 @@ void add_orders(const Results& results, const Setting& setting, const std::vecto
 
 // Medians over the heads of the file, without bands: they are few.
 void add_file(const Results& results, std::vector<Row>& rows) {
-  const Setting& setting = kSettings[0];
+  const bool narrow = !over_file(results, "rel_f", cell(kSettings[0], kSchemes[0])).empty();
+  const Setting& setting = kSettings[narrow ? 0 : 2];
   for (const std::string& scheme : kSchemes) {
     const std::string name = fmt::format("file_median_rel_f[scheme={}]", scheme);
     Row row = median_row(name, over_file(results, "rel_f", cell(setting, scheme)), results.rng(name));
-    row.note = fmt::format("heads of --tensors {}", results.params().text("tensors"));
+    row.note = fmt::format("heads of --tensors {}, setting {}", results.params().text("tensors"), setting.name);
     rows.push_back(row);
   }
+  add_group_row(kSettings[0].group, kSettings[0].d, rows);
 }
 
 std::vector<Row> keys_rows(const Results& results) {
@@ -114,11 +117,13 @@ Experiment rows_experiment(const std::string& name, const char* figure, const ch
   return with_heads(Experiment{name}, 64, 2048)
       .paper(kPaper, figure, title)
       .param("bits", 2, "of the codes", between(2, 8))
-      .axis("setting", texts(setting_names()), "",
-            "channels of a head, and values of a group (token-wise: at most the head)")
+      .axis(
+          "setting", texts(setting_names()), "",
+          "channels of a drawn head, and values of a group (token-wise: at most the head); heads of a file: d128 where "
+          "they have 128 channels, else d64")
       .dim("scheme", texts(kSchemes), "",
            "raw or Hadamard rotated; groups of tokens of a channel or channels of a token")
-      .where([](const Point& p) { return is_seed(p.text("tensor")) || p.text("setting") != "d128-g128"; })
+      .where([](const Point& p) { return setting_applies(p, setting_of(p.text("setting")).d); })
       .shared("head", {"setting", "tensor"}, make_head)
       .output("rel_f", "1", "||X - X^||_F / ||X||_F over whole groups", {"scheme"})
       .output("decibels", "dB", "-20 log10(rel_f)", {"scheme"})

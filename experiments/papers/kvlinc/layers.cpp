@@ -139,7 +139,7 @@ Row share_row(const std::string& quantity, const std::vector<double>& a, const s
   const auto n = static_cast<double>(a.size());
   const Interval interval = wilson(count, n);
   Row row = sampled_row(quantity, 100 * count / n, {100 * interval.low, 100 * interval.high});
-  row.unit = "%";
+  row.unit = std::string("%");
   row.note = fmt::format("{} of {}", count, n);
   return row;
 }
@@ -160,10 +160,7 @@ Row medians_ratio_row(const std::string& quantity, const std::vector<double>& a,
 
 // Bands belong to all layers at 2 bits.
 void keep_whole_model(const Results& results, std::vector<Row>& rows) {
-  std::vector<BandSetting> settings = model_band();
-  settings.push_back({"bits", 2});
-  settings.push_back({"queries", 256});
-  keep_band_runs(results, settings, rows);
+  keep_model_runs(results, {{"bits", 2}, {"queries", 256}}, rows);
   const std::size_t layers = config_of(results.params()).layers, own = results.coordinates("layer").size();
   if (own < layers) leave_unjudged(fmt::format("{} of {} layers", own, layers), rows);
 }

@@ -62,6 +62,7 @@ Head make_length_head(const Point& p, Rng rng) {
 Record compute_length(const Point& p, Rng) {
   kv::MethodOptions options;
   options.residual = static_cast<std::size_t>(p.integer("residual"));
+  warn_of_groups(options, {1, p.shared<Head>("head").d});
   std::vector<double> error, bits;
   for (const std::string& method : kLengthMethods) {
     const Decoded decoded = decode(p.shared<Head>("head"), method, options, kv_math(p), 0);
@@ -79,6 +80,7 @@ std::vector<Row> length_rows(const Results& results) {
       rows.push_back(
           mean_row(name, results.along("o_err", "draw", {{"context", context}, {"cache", method}}), results.rng(name)));
     }
+  add_group_row({}, {1, 64}, rows);
   return rows;
 }
 

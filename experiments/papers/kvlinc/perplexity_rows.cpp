@@ -186,11 +186,7 @@ std::vector<Row> perplexity_rows(const Results& results) {
     }
   add_free_running(results, rows);
   add_unquantised(results, losses, rows);
-  std::vector<BandSetting> settings = model_band();
-  for (const BandSetting& own :
-       {BandSetting{"residual", 128}, BandSetting{"group_span", "head"}, BandSetting{"match", "none"}})
-    settings.push_back(own);
-  keep_band_runs(results, settings, rows);
+  keep_model_runs(results, {{"residual", 128}, {"group_span", "head"}, {"match", "none"}}, rows);
   return rows;
 }
 

@@ -1,8 +1,10 @@
 #include "experiments/papers/kvlinc/tables.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 #include "experiments/core/bootstrap.hpp"
@@ -90,8 +92,14 @@ void keep_full_runs(const Results& results, const std::vector<BandSetting>& sett
     leave_unjudged(fmt::format("{} drawn heads; the bands are those of {}", seeds, kBandSeeds), rows);
 }
 
-std::vector<BandSetting> model_band() {
-  return {{"model", "smollm2-135m"}, {"tokens", "persuasion"}, {"texts", 4, true}, {"context", 2048, true}};
+void keep_model_runs(const Results& results, std::vector<BandSetting> settings, std::vector<Row>& rows) {
+  constexpr std::size_t kTexts = 4;
+  for (const BandSetting& own :
+       {BandSetting{"model", "smollm2-135m"}, BandSetting{"tokens", "persuasion"}, BandSetting{"context", 2048, true}})
+    settings.push_back(own);
+  keep_band_runs(results, settings, rows);
+  const std::size_t texts = results.coordinates("text").size();
+  if (texts < kTexts) leave_unjudged(fmt::format("{} texts; the bands are those of {}", texts, kTexts), rows);
 }
 
 Difference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
@@ -119,10 +127,36 @@ void judge_if_resolved(const Difference& difference, Row& row) {
   row.judged = row.judged && difference.resolved();
 }
 
+bool setting_applies(const Point& point, std::size_t width) {
+  if (is_seed(point.text("tensor"))) return true;
+  static std::mutex mutex;
+  static std::map<std::string, std::size_t> widths;  // the file is opened once, not for each point
+  const std::string& tensors = point.text("tensors");
+  const std::lock_guard lock(mutex);
+  const auto known = widths.find(tensors);
+  const std::size_t own = known != widths.end() ? known->second : TensorFile(tensors).head_dim();
+  widths[tensors] = own;
+  return (own == 128) == (width == 128);
+}
+
 void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape) {
-  static std::atomic_flag said;
+  static std::mutex mutex;
+  static std::set<std::string> said;
   const std::string note = kv::shape_note(options, shape);
-  if (!note.empty() && !said.test_and_set()) fmt::print(stderr, "warning: {}\n", note);
+  const std::lock_guard lock(mutex);
+  if (!note.empty() && said.insert(note).second) fmt::print(stderr, "warning: {}\n", note);
+}
+
+void warn_of_group(std::size_t group, std::size_t head_dim) {
+  kv::MethodOptions options;
+  options.group = group;
+  warn_of_groups(options, {1, head_dim});
+}
+
+void add_group_row(std::size_t group, std::size_t head_dim, std::vector<Row>& rows) {
+  kv::MethodOptions options;
+  options.group = group;
+  add_group_row(options, {1, head_dim}, rows);
 }
 
 Values bounded(std::vector<std::int64_t> list, double min, double max) {

@@ -28,8 +28,9 @@ void keep_band_runs(const Results& results, const std::vector<BandSetting>& sett
 /// The same of figures on drawn heads, for fewer than kBandSeeds of them too.
 inline constexpr std::size_t kBandSeeds = 64;
 void keep_full_runs(const Results& results, const std::vector<BandSetting>& settings, std::vector<Row>& rows);
-/// Settings of the bands on SmolLM2-135M: that model and text, 4 windows of 2048 tokens and more.
-std::vector<BandSetting> model_band();
+/// The same of figures whose bands are those of SmolLM2-135M on 4 windows of 2048 tokens of the novel and more, and of
+/// further settings.
+void keep_model_runs(const Results& results, std::vector<BandSetting> settings, std::vector<Row>& rows);
 
 /// Values of an output along the axis "tensor", drawn heads alone.
 std::vector<double> over_seeds(const Results& results, const std::string& output, Coordinates where);
@@ -60,9 +61,15 @@ inline constexpr std::size_t kKeyGroup = 128;
 /// Says once on stderr that so many tokens make no channel-wise group of keys, which stay unquantised therefore.
 void warn_of_short(std::size_t tokens);
 
+/// Whether a setting with drawn heads of `width` channels is one of the point's head: a drawn one has all; of a file,
+/// heads of 128 channels have those of 128, all others those of 64.
+bool setting_applies(const Point& point, std::size_t width);
+
 /// Says once on stderr that token-wise groups are shorter than asked for because they end at the head (or layer).
 void warn_of_groups(const kv::MethodOptions& options, const kv::LayerShape& shape);
+void warn_of_group(std::size_t group, std::size_t head_dim);
 /// The same as a row, so that the file records it; no row where groups are as asked for.
 void add_group_row(const kv::MethodOptions& options, const kv::LayerShape& shape, std::vector<Row>& rows);
+void add_group_row(std::size_t group, std::size_t head_dim, std::vector<Row>& rows);
 
 }  // namespace lowbit::kvlinc

@@ -133,7 +133,7 @@ TEST_CASE("the decode view in one pass is token-by-token decoding", "[kv]") {
   const model::AttentionShape attention{0, 4, 2, 32, kScale, 0};
   Threads threads(2);
   MethodOptions options;
-  options.group = 32, options.residual = 64, options.sinks = 3;
+  options.group = 32, options.residual = 64, options.sinks = 3, options.block = 64;
   // pre-RoPE keys must be those whose RoPE gives k
   model::Matrix k_pre(kTokens, 64);
   model::copy_rows(tokens.k.view(), k_pre);
@@ -141,8 +141,8 @@ TEST_CASE("the decode view in one pass is token-by-token decoding", "[kv]") {
   auto corrections = std::make_shared<Corrections>();
   corrections->kv_heads = 2;
   for (std::uint64_t h = 0; h < 2; ++h) corrections->heads.emplace_back(32, 16, 2, 0.05, Rng(h));
-  for (const std::string name :
-       {"kivi", "kivi_pre", "kvlinc", "quarot", "kvquant", "had_channel", "resq", "kvlinc adapters", "kvlinc layer"}) {
+  for (const std::string name : {"kivi", "kivi_pre", "kvlinc", "quarot", "kvquant", "had_channel", "resq", "gear",
+                                 "gear_l", "kvlinc adapters", "kvlinc layer"}) {
     CAPTURE(name);
     const bool adapters = name == "kvlinc adapters" || name == "kvlinc layer";
     options.group_span_layer = name == "kvlinc layer";

@@ -136,6 +136,29 @@ TEST_CASE("equal rows give equal blocks for any chunking", "[kv]") {
   }
 }
 
+TEST_CASE("GEAR without a block size: one block of whatever is sealed at once", "[kv]") {
+  const LayerShape shape{2, 64};
+  const Tokens tokens(517, shape);
+  const auto dump_of = [&](const char* name, std::size_t block, std::size_t chunk) {
+    MethodOptions options;
+    options.block = block;
+    const auto rules = make_method(name, options)->rules(shape, nullptr);
+    Cache cache({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, nullptr), false);
+    for (std::size_t t = 0; t < 517; t += chunk)
+      tokens.give(t, std::min<std::size_t>(chunk, 517 - t), [&](const auto& step) { cache.append(step); });
+    cache.settle();
+    return cache.storage(0).stream("k", 1).dump();
+  };
+  for (const char* name : {"gear", "gear_l"}) {
+    CAPTURE(name);
+    // decoding seals the residual window at once
+    CHECK(dump_of(name, 0, 1) == dump_of(name, 128, 1));
+    CHECK(dump_of(name, 0, 7) == dump_of(name, 128, 517));
+    // a prompt is one block: fewer factors
+    CHECK(dump_of(name, 0, 517).size() < dump_of(name, 128, 517).size());
+  }
+}
+
 TEST_CASE("KIVI keeps its books: 300 tokens, then 84 more, R = 128", "[kv]") {
   const LayerShape shape{1, 64};
   const Tokens tokens(384, shape);
