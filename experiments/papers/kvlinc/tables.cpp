@@ -1,6 +1,7 @@
 #include "experiments/papers/kvlinc/tables.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <mutex>
