@@ -13,12 +13,19 @@ namespace lowbit::kv {
 
 using model::Matrix;
 
-/// Bytes held, by what they are. Open slots (the tail) and states count 2 bytes a value, as the float16 of a serving
-/// system; here they lie in float32.
+/// Bytes held, by what they are. Open slots (the tail), states and bases (under factors) count 2 bytes a value, as the
+/// float16 of a serving system; here they lie in wider types.
 struct Bytes {
   std::size_t codes = 0, scales = 0, outliers = 0, factors = 0, states = 0, tail = 0, indices = 0;
   std::size_t total() const { return codes + scales + outliers + factors + states + tail + indices; }
   void add(const Bytes& other);
+};
+
+/// Values that blocks are read with and that lie beside them once, however many blocks, heads and streams use them:
+/// levels, ranges, bases.
+struct Table {
+  const void* identity;  ///< tables of equal identity are one
+  Bytes bytes;
 };
 
 /// Consecutive slots in packed form.
@@ -60,8 +67,7 @@ class Codec {
   /// Adds rows to a block that this codec made and that has room for them. Only where granule() is less than
   /// block_rows(); the block is then that of all rows sealed at once.
   virtual void extend(Block& block, ConstRows rows) const;
-  /// Bytes of tables that all blocks share (levels, ranges, bases).
-  virtual Bytes shared_bytes() const { return {}; }
+  virtual std::vector<Table> tables() const { return {}; }
 };
 
 /// Values of a block as float32, as a fake-quantised path holds them: stores what another codec's block decodes to.

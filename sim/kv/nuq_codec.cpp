@@ -156,7 +156,10 @@ Samples normalised_tokens(ConstRows rows, double outliers, bool percentile_range
 }
 
 NuqCodec::NuqCodec(NuqLevels levels, std::vector<ChannelRange> ranges, bool list_outside)
-    : levels_(std::make_shared<const NuqLevels>(std::move(levels))),
+    : NuqCodec(std::make_shared<const NuqLevels>(std::move(levels)), std::move(ranges), list_outside) {}
+
+NuqCodec::NuqCodec(std::shared_ptr<const NuqLevels> levels, std::vector<ChannelRange> ranges, bool list_outside)
+    : levels_(std::move(levels)),
       ranges_(std::make_shared<const std::vector<ChannelRange>>(std::move(ranges))),
       outliers_(list_outside ? 1 : 0) {}
 
@@ -175,10 +178,14 @@ void NuqCodec::extend(Block& block, ConstRows rows) const {
   static_cast<NuqBlock&>(block).add(rows, outliers_, percentile_range_);
 }
 
-Bytes NuqCodec::shared_bytes() const {
-  Bytes bytes;
-  bytes.scales = 2 * levels_->decoded.size() + (ranges_ ? 4 * ranges_->size() : 0);
-  return bytes;
+std::vector<Table> NuqCodec::tables() const {
+  Bytes levels, ranges;
+  levels.scales = sizeof(float) * levels_->decoded.size();
+  std::vector<Table> tables{{levels_.get(), levels}};
+  if (!ranges_) return tables;
+  ranges.scales = (outliers_ > 0 ? 12 : 4) * ranges_->size();
+  tables.push_back({ranges_.get(), ranges});
+  return tables;
 }
 
 }  // namespace lowbit::kv

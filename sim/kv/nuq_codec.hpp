@@ -35,6 +35,8 @@ class NuqCodec : public Codec {
   static constexpr std::size_t kRows = 128;
   /// Fixed ranges, one a channel. `list_outside`: values outside are listed, else they take the nearest level.
   NuqCodec(NuqLevels levels, std::vector<ChannelRange> ranges, bool list_outside);
+  /// With levels that other codecs use too: their bytes count once.
+  NuqCodec(std::shared_ptr<const NuqLevels> levels, std::vector<ChannelRange> ranges, bool list_outside);
   /// A range a row: its values beyond the percentiles are listed and the median takes their place; offset and range
   /// come from the rest and are kept as float16.
   /// `percentile_range`: from the percentiles themselves instead.
@@ -43,8 +45,9 @@ class NuqCodec : public Codec {
   std::size_t granule() const override { return 1; }
   std::size_t block_rows() const override { return kRows; }
   void extend(Block& block, ConstRows rows) const override;
-  /// Levels and fixed ranges, float16 each.
-  Bytes shared_bytes() const override;
+  /// Levels (float32), and of fixed ranges offset and range (float16 each) and, where values outside are listed, the
+  /// two thresholds (float32).
+  std::vector<Table> tables() const override;
 
  private:
   std::shared_ptr<const NuqLevels> levels_;

@@ -193,19 +193,22 @@ Matrix Stream::rows() const {
   return out;
 }
 
-Bytes Stream::bytes() const {
+Bytes Stream::bytes(std::vector<const void*>& counted) const {
   Bytes bytes;
-  std::vector<const Codec*> codecs;
+  const Codec* last = nullptr;
   for (const Piece& piece : parts_) {
     if (!piece.block) {
       bytes.tail += 2 * piece.slots * width_;
       continue;
     }
     bytes.add(piece.block->bytes());
-    if (std::find(codecs.begin(), codecs.end(), piece.codec.get()) == codecs.end()) {
-      codecs.push_back(piece.codec.get());
-      bytes.add(piece.codec->shared_bytes());
-    }
+    if (piece.codec.get() == last) continue;
+    last = piece.codec.get();
+    for (const Table& table : last->tables())
+      if (std::find(counted.begin(), counted.end(), table.identity) == counted.end()) {
+        counted.push_back(table.identity);
+        bytes.add(table.bytes);
+      }
   }
   bool consecutive = true;
   for (std::size_t i = 1; i < positions_.size(); ++i)
@@ -260,8 +263,9 @@ std::vector<double>& Storage::state(std::string_view name, std::size_t head, std
 
 Bytes Storage::bytes() const {
   Bytes bytes;
+  std::vector<const void*> counted;
   for (const Named& named : streams_)
-    for (const Stream& stream : named.streams) bytes.add(stream.bytes());
+    for (const Stream& stream : named.streams) bytes.add(stream.bytes(counted));
   for (const State& state : states_) bytes.states += 2 * state.values.size();
   return bytes;
 }

@@ -58,7 +58,13 @@ class Stream {
   Matrix gather(const std::vector<std::size_t>& slots) const;
   /// All slots in order.
   Matrix rows() const;
-  Bytes bytes() const;
+  /// With the tables of the codecs; those whose identities are in `counted` have been counted elsewhere, the others are
+  /// added to it.
+  Bytes bytes(std::vector<const void*>& counted) const;
+  Bytes bytes() const {
+    std::vector<const void*> counted;
+    return bytes(counted);
+  }
   /// Everything that is sealed, byte by byte.
   std::vector<std::uint8_t> dump() const;
 

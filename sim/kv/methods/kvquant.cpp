@@ -40,7 +40,8 @@ class KvQuant : public Method {
     const std::size_t d = shape.head_dim;
 
     const std::vector<ChannelRange> ranges = channel_ranges(k, own_.outliers);
-    const auto key_levels = levels(normalised(k, ranges, own_.fisher ? calibration.k_pre_squares : ConstRows()));
+    const auto key_levels = std::make_shared<const NuqLevels>(
+        levels(normalised(k, ranges, own_.fisher ? calibration.k_pre_squares : ConstRows())));
     for (std::size_t h = 0; h < shape.kv_heads; ++h) {
       const auto first = ranges.begin() + static_cast<std::ptrdiff_t>(h * d);
       rules.k.codecs.push_back(std::make_shared<NuqCodec>(

@@ -49,13 +49,20 @@ class SplitBlock : public Block {
 
 class SplitCodec : public Codec {
  public:
-  SplitCodec(std::size_t split, const Format& high, const Format& low)
-      : split_(split), high_(high, GroupAxis::token), low_(low, GroupAxis::token) {}
+  /// `basis`: of the rows; part of what must be stored.
+  SplitCodec(std::size_t split, const Format& high, const Format& low, std::shared_ptr<const Transform> basis)
+      : split_(split), high_(high, GroupAxis::token), low_(low, GroupAxis::token), basis_(std::move(basis)) {}
   std::size_t granule() const override { return 1; }
   std::size_t block_rows() const override { return high_.block_rows(); }
   std::unique_ptr<Block> seal(ConstRows rows) const override {
     return std::make_unique<SplitBlock>(split_, high_.seal(rows.part(0, split_)),
                                         low_.seal(rows.part(split_, rows.columns - split_)));
+  }
+  /// The basis, a square matrix of float16.
+  std::vector<Table> tables() const override {
+    Bytes bytes;
+    bytes.factors = 2 * basis_->block() * basis_->block();
+    return {{basis_.get(), bytes}};
   }
   void extend(Block& block, ConstRows rows) const override {
     auto& split = static_cast<SplitBlock&>(block);
@@ -66,6 +73,7 @@ class SplitCodec : public Codec {
  private:
   std::size_t split_;
   GroupCodec high_, low_;
+  std::shared_ptr<const Transform> basis_;
 };
 
 // Columns: principal directions, each part turned by a random orthogonal matrix.
@@ -99,13 +107,14 @@ class ResQ : public Method {
     MethodOptions high = options_;
     high.bits = kHighBits;
     high.format.reset();
-    const auto codec = std::make_shared<SplitCodec>(split, code_format(high, split), code_format(options_, d - split));
     const auto side = [&](ConstRows rows, const char* name) {
       Side side;
       side.window = {Window::Kind::sliding, options_.residual, options_.sinks};
-      side.codecs = {codec};
-      for (std::size_t h = 0; h < shape.kv_heads; ++h)
+      for (std::size_t h = 0; h < shape.kv_heads; ++h) {
         side.bases.push_back(basis(rows.part(h * d, d), split, options_.seed, name));
+        side.codecs.push_back(std::make_shared<SplitCodec>(split, code_format(high, split),
+                                                           code_format(options_, d - split), side.bases.back()));
+      }
       return side;
     };
     return {side(calibration.k, "k"), side(calibration.v, "v")};

@@ -184,6 +184,31 @@ TEST_CASE("KIVI keeps its books: 300 tokens, then 84 more, R = 128", "[kv]") {
   CHECK(v.open() == 128);
 }
 
+TEST_CASE("tables count once, however many heads read them", "[kv]") {
+  const LayerShape shape{3, 64};
+  const Tokens tokens(200, shape), other(300, shape, 9);
+  const Calibration fit{other.k_pre, other.k, other.v};
+  const auto rope = test_rope(64);
+  MethodOptions options;
+  options.residual = 0;
+  const auto held = [&](const char* method) {
+    const auto rules = make_method(method, options)->rules(shape, &fit);
+    Cache cache({shape}, std::make_unique<WindowPolicy>(std::vector{rules}, &rope), true);
+    tokens.give(0, 200, [&](const auto& step) { cache.append(step); });
+    return cache.held();
+  };
+  // offset and range of each token's values; levels of keys and of values as float32, once a layer; of each channel of
+  // keys offset and range as float16, and where values are listed two thresholds as float32
+  const std::size_t own = 3 * 200 * 4, levels = 2 * 4 * 4;
+  CHECK(held("kvquant").scales == own + levels + 3 * 64 * 12);
+  CHECK(held("kvquant_0").scales == own + levels + 3 * 64 * 4);
+  options.group_span_layer = true;
+  CHECK(held("kvquant").scales == 200 * 4 + levels + 3 * 64 * 12);
+  // a basis of 64 x 64 float16 for keys and values of each head; a Hadamard matrix is not stored
+  CHECK(held("resq").factors == 2 * 3 * 2 * 64 * 64);
+  CHECK(held("quarot").factors == 0);
+}
+
 TEST_CASE("what a cache cannot seal is refused with what to use", "[kv]") {
   CHECK(refusal_of([] { codec("nvfp4", GroupAxis::token); }).names("use ts=none or ts=static"));
   CHECK(refusal_of([] { codec("int4:channel:s=fp16", GroupAxis::token); }).names("gN"));
