@@ -10,33 +10,52 @@
 //     each step, and queries and attention mass if it asks; moves them into streams, seals and erases. Heads may differ
 //     in length.
 //   Attend (attend.hpp): queries of one KV head over its streams, block by block, each block unpacked once for all
-//   query
-//     heads. Terms may add numerator and denominator; a reader may leave blocks out.
+//     query heads. Terms may add numerator and denominator; a reader may leave blocks out.
 //
 // Cache (cache.hpp) makes the three a model::KvCache, so that generation and perplexity run on the one model path.
 //
-// Five methods in these words:
+// Five methods in these words, for one head (tests/sim/kv/page_test.cpp runs these lines):
 //
-//   KIVI: keys after RoPE, 128 tokens of a channel share a scale; values 64 channels of a token; the last tokens open.
-//     k.append(keys, positions); v.append(values, positions);
-//     if (k.open() == 128) k.seal(k.sealed(), 128, GroupCodec(parse_format("int2:g128:min:s=fp16"), GroupAxis::token));
-//     if (v.open() > 128) v.seal(v.sealed(), 1, GroupCodec(parse_format("int2:g64:min:s=fp16"), GroupAxis::channel));
+//   KIVI: keys after RoPE, 128 tokens of a channel share a scale; values, 64 channels of a token; the last tokens open.
+//     const auto of_channel = std::make_shared<GroupCodec>(parse_format("int2:g128:min:s=fp16"), GroupAxis::channel);
+//     const auto of_token = std::make_shared<GroupCodec>(parse_format("int2:g64:min:s=fp16"), GroupAxis::token);
+//     k.append(keys, positions);
+//     v.append(values, positions);
+//     if (k.open() == 128) k.seal(k.sealed(), 128, of_channel);
+//     if (v.open() > 128) v.seal(v.sealed(), v.open() - 128, of_token);
 //
-//   KVQuant-1 %: keys before RoPE, levels by k-means, one token in a hundred values kept exactly in a side list.
-//     k.append(keys_before_rope, positions); k.seal(k.sealed(), n, NuqCodec(per_channel_ranges, levels));  // sparse
-//     list reader.rope = &rope;                                                       // applied to the rows that are
-//     read
+//   KVQuant-1 %: keys before RoPE, levels by k-means, one value in a hundred kept exactly in a side list.
+//     const std::vector<ChannelRange> ranges = channel_ranges(calibration, 0.01);
+//     const std::vector<float> levels = k_means(normalised(calibration, ranges), 4);
+//     const auto codec = std::make_shared<NuqCodec>(levels, ranges, true);
+//     k.append(keys_before_rope, positions);
+//     k.seal(k.sealed(), k.open(), codec);
+//     reader.rope = &rope;  // applied to the rows that are read
 //
 //   XQuant: what is kept is the layer's input; keys and values are made again when they are read.
-//     storage.add("x", 1, hidden).append(x, positions); x.seal(0, 128, GroupCodec(int4, GroupAxis::token));
-//     x.read(part, 0, rows); product(rows, w_k) -> keys, product(rows, w_v) -> values
+//     storage.add("x", 1, hidden);
+//     Stream& x = storage.stream("x");
+//     x.append(inputs, positions);
+//     x.seal(x.sealed(), x.open(), of_token);
+//     x.read(part, 0, rows);
+//     const Matrix keys = product(rows, w_k), values = product(rows, w_v);
 //
 //   Page eviction: pages of 16 slots, the page of the least |v| / |k| is given up and filled again.
-//     if (k.slots() < budget) k.append(...); else k.overwrite(16 * worst + filled, key, position), v.overwrite(...);
+//     if (k.slots() < budget) {
+//       k.append(key, position);
+//       v.append(value, position);
+//     } else {
+//       k.overwrite(16 * worst + filled, key, position);
+//       v.overwrite(16 * worst + filled, value, position);
+//     }
 //
-//   KVLinC: as KIVI with rotated values; what the keys lost goes into a state that attention adds.
-//     k.seal(...); s = storage.state("s", head, D * (d + 1)); adapter.add(key_error, value, s);
-//     attend(reader, queries, output, AdapterTerms(adapter, s));  // numerator phi(q) S, denominator phi(q) P
+//   KVLinC: what the keys lost in quantisation goes into a state of D features that attention adds.
+//     k.seal(k.sealed(), 128, of_channel);
+//     v.seal(v.sealed(), 128, of_token);
+//     std::vector<double>& state = storage.state("correction", 0, D * (d + 1));
+//     correction.add_state(key_errors.data(), kept_values.data(), 128, state);
+//     const CorrectionTerms terms(correction, queries, state);  // numerator phi(q) S, denominator phi(q) P
+//     attend(reader, queries, last, scale, output, &terms);
 #pragma once
 #include "sim/kv/attend.hpp"
 #include "sim/kv/cache.hpp"
