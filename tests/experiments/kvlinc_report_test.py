@@ -463,6 +463,38 @@ def test_adapters_name_the_text_they_saw(tmp_path):
         assert int(data.sel(part=part).values.ravel()[0]) == hash >> 12
 
 
+def test_static_second_level_scales(tmp_path):
+    """Maxima of calibration tokens: nearly as good as those of the tokens themselves, on drawn heads and on a file's second half."""
+    path = captured(tmp_path / "own.h5")
+    program.run(tmp_path, "formats", "--format", "nvfp4:ts=static,nvfp4:ts=none", "--seeds", "2", "--length", "512", "--queries", "64", "--tensors", str(path))
+    error = program.result(tmp_path, "formats").dataset["k_rel_f"]
+    static, none = (error.sel(format=name) for name in ("nvfp4:ts=static", "nvfp4:ts=none"))
+    assert np.isfinite(static).all() and (static != none).any() and np.allclose(static, none, rtol=0.3)
+    notes = [row["note"] for row in program.report(tmp_path, "formats") if "ts=static" in row["quantity"]]
+    assert notes and all("from calibration tokens" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("keys", "--length", "64", "--queries", "16", "--setting", "d64-g128"), "64 tokens are fewer than a group of 128"),
+        (("attention", "--length", "100", "--queries", "16", "--setting", "d64-g128"), "100 tokens are fewer than a group of 128"),
+        (("bits", "--length", "100", "--queries", "16", "--bits", "2"), "100 tokens are fewer than a group of 128"),
+        (("baselines", "--length", "100", "--queries", "16", "--bits", "2", "--cache", "kivi_g128"), "keys of 100 tokens stay unquantised"),
+        (("formats", "--format", "int4:g500:s=fp16", "--length", "256"), "256 tokens are fewer than a group of 500"),
+        (("length", "--context", "100", "--queries", "16"), "keys of 100 tokens stay unquantised"),
+    ],
+)
+def test_a_context_shorter_than_a_group_is_said_and_recorded(tmp_path, arguments, words):
+    heads = () if arguments[0] == "length" else ("--tensors", "none")
+    done = program.call(*arguments, *heads, "--seeds", "2", "-o", tmp_path)
+    assert done.returncode == 0 and sum(words in line for line in done.stderr.splitlines()) == 1, done.stderr
+    notes = " ".join(row["note"] for row in program.report(tmp_path, arguments[0]))
+    assert "unquantised" in notes
+    if arguments[0] == "formats":
+        assert (program.result(tmp_path, "formats").dataset["stored_bits"].values == 16).all()
+
+
 def test_short_groups_are_warned_of_once_and_recorded(tmp_path):
     done = program.call("average_bits", "--setting", "model", "--cache", "kivi,kvlinc", "--queries", "4", "-o", tmp_path)
     assert done.returncode == 0

@@ -7,6 +7,7 @@
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
+#include "formats/block.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/errors.hpp"
 
@@ -104,6 +105,23 @@ TEST_CASE("a method's packed cache gives what its schemes give", "[kvlinc]") {
                both = relative_error(head.k, keep(head, "gear", options).k);
   CHECK(low < base);
   CHECK(both < low);
+}
+
+TEST_CASE("a measured maximum takes the place of the tensor's own", "[kvlinc]") {
+  const Head head = synthetic_head(64, 256, 16, Rng(7));
+  const Format nv = parse_format("nvfp4");
+  for (const std::string scheme : {"raw_token", "raw_channel"}) {
+    float most = 0;
+    for (std::size_t i = 0; i < 256 * 64; ++i) most = std::max(most, std::abs(head.fit_k.data()[i]));
+    QuantizeContext context;
+    context.tensor_amax = most;
+    Matrix expected(256, 64);
+    model::copy_rows(head.k.view(), expected);
+    fake_quantize(nv, Layout({256, 64}, scheme == "raw_token" ? -1 : 0), expected.data(), expected.data(), context);
+    const Scheme fixed = apply_scheme(head.k, scheme, nv, &head.fit_k);
+    CHECK(relative_error(expected, fixed.rows) == 0);
+    CHECK(relative_error(expected, apply_scheme(head.k, scheme, nv).rows) > 0);
+  }
 }
 
 TEST_CASE("average bits are those of the bytes held", "[kvlinc]") {

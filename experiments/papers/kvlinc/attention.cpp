@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -116,6 +117,7 @@ std::vector<Row> attention_rows(const Results& results) {
     rows.push_back(row);
   }
   add_group_row(first.group, first.d, rows);
+  add_open_row(results, 128, rows);
   return rows;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -105,6 +106,7 @@ std::vector<Row> baselines_rows(const Results& results) {
     }
   keep_full_runs(results, {{"length", 2048}, {"queries", 256}}, rows);
   add_group_row(128, 64, rows);
+  add_open_row(results, 128, rows);
   return rows;
 }
 

@@ -1,7 +1,9 @@
 #include "experiments/papers/kvlinc/errors.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "formats/block.hpp"
 #include "formats/codec.hpp"
 #include "sim/kv/clones.hpp"
@@ -16,12 +18,22 @@ LOWBIT_KV_CLONES void mix(const float* weights, ConstRows v, std::size_t count, 
     for (std::size_t c = 0; c < v.columns; ++c) out[c] += weights[t] * v.row(t)[c];
 }
 
-double mean_scale(const Format& format, const Layout& layout, const float* x) {
+double mean_scale(const Format& format, const Layout& layout, const float* x, const QuantizeContext& context) {
   if (format.scale_element == nullptr) return std::nan("");
-  const Quantized q = encode(format, layout, x);
+  const Quantized q = encode(format, layout, x, context);
   double sum = 0;
   for (const std::uint32_t code : q.scales) sum += decode(*format.scale_element, code);
   return sum / static_cast<double>(q.scales.size());
+}
+
+// Largest magnitude of rows in a basis.
+float maximum_of(const Matrix& rows, const Transform* basis) {
+  Matrix turned(rows.rows(), rows.columns());
+  model::copy_rows(rows, turned);
+  if (basis != nullptr) basis->forward(turned.data(), turned.data(), rows.rows());
+  float most = 0;
+  for (std::size_t i = 0; i < rows.rows() * rows.columns(); ++i) most = std::max(most, std::abs(turned.data()[i]));
+  return most;
 }
 
 }  // namespace
@@ -76,13 +88,15 @@ Kept keep(const Head& head, const std::string& name, kv::MethodOptions options) 
   const auto positions = head.positions();
   cache.append({0, positions.data(), head.k, head.k_pre, head.k, head.v});
   Kept kept;
+  warn_of_open(cache.storage(0), rules);
   kv::read_head(cache.reader(0, 0), kept.k, kept.v);
   kept.bytes = cache.held();
   return kept;
 }
 
-Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& format) {
+Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& format, const Matrix* fit) {
   const bool channel = scheme.ends_with("channel");
+  if (channel) warn_of_open(rows.rows, format.group_size);
   Scheme result;
   result.rows.resize(rows.rows, rows.columns);
   model::copy_rows(rows, result.rows);
@@ -93,8 +107,10 @@ Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& for
   const std::size_t count = channel ? rows.rows / format.group_size * format.group_size : rows.rows;
   const Layout layout({count, rows.columns}, channel ? 0 : -1);
   if (count > 0) {
-    result.mean_scale = mean_scale(format, layout, x);
-    fake_quantize(format, layout, x, x);
+    QuantizeContext context;
+    if (fit != nullptr && format.second_level != SecondLevel::none) context.tensor_amax = maximum_of(*fit, basis.get());
+    result.mean_scale = mean_scale(format, layout, x, context);
+    fake_quantize(format, layout, x, x, context);
   }
   if (basis) basis->inverse(x, x, rows.rows);
   return result;

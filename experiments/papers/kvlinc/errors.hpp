@@ -33,7 +33,9 @@ struct Scheme {
   Matrix rows;            ///< read back, turned back
   double mean_scale = 0;  ///< of the groups' scales; NaN where the format has none
 };
-Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& format);
+/// `fit`: other rows of the same kind, from whose maximum, in the scheme's basis, a second-level scale comes; nullptr:
+/// from the rows themselves.
+Scheme apply_scheme(ConstRows rows, const std::string& scheme, const Format& format, const Matrix* fit = nullptr);
 
 /// int2:gG:min:s=fp16:z=fp16
 Format min_format(int bits, std::size_t group);

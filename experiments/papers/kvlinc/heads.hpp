@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,8 @@ class TensorFile {
   /// measured on tokens that tables have seen.
   Head load(const std::string& name, std::size_t queries, bool calibrated = false) const;
   std::size_t head_dim() const { return head_dim_; }
+  /// Of the layer that has fewest.
+  std::size_t tokens() const { return tokens_; }
 
  private:
   struct Entry {
@@ -72,7 +75,7 @@ class TensorFile {
   };
   std::string path_;
   std::vector<Entry> entries_;
-  std::size_t head_dim_ = 0, heads_ = 0, kv_heads_ = 0;
+  std::size_t head_dim_ = 0, heads_ = 0, kv_heads_ = 0, tokens_ = std::numeric_limits<std::size_t>::max();
   std::shared_ptr<const model::Rope> rope_;
 };
 

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "experiments/papers/kvlinc/errors.hpp"
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -96,6 +97,7 @@ std::vector<Row> keys_rows(const Results& results) {
   }
   keep_full_runs(results, {{"bits", 2}, {"length", 2048}}, rows);
   add_file(results, rows);
+  add_open_row(results, 128, rows);
   return rows;
 }
 
@@ -110,6 +112,7 @@ std::vector<Row> values_rows(const Results& results) {
   }
   keep_full_runs(results, {{"bits", 2}, {"length", 2048}}, rows);
   add_file(results, rows);
+  add_open_row(results, 128, rows);
   return rows;
 }
 

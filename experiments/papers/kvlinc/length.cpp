@@ -5,6 +5,7 @@
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/kv_math.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -46,6 +47,7 @@ Decoded decode(const Head& head, const std::string& method, const kv::MethodOpti
   }
   for (std::size_t g = 0; g < head.q.size(); ++g)
     result.output_error += relative_error(exact.output[g], outputs[g]) / static_cast<double>(head.q.size());
+  warn_of_open(cache.storage(0), rules);
   result.bytes = cache.held();
   result.bits = 8 * static_cast<double>(result.bytes.total()) / static_cast<double>(2 * head.tokens() * head.d);
   return result;
@@ -79,6 +81,8 @@ std::vector<Row> length_rows(const Results& results) {
       const std::string name = fmt::format("o_err[method={},context={}]", method, context.integer());
       rows.push_back(
           mean_row(name, results.along("o_err", "draw", {{"context", context}, {"cache", method}}), results.rng(name)));
+      const auto bits = results.along("stored_bits", "draw", {{"context", context}, {"cache", method}});
+      if (!bits.empty() && bits.front() == 16) rows.back().note = "all tokens stay open, unquantised";
     }
   add_group_row({}, {1, 64}, rows);
   return rows;

@@ -4,6 +4,7 @@
 
 #include "experiments/papers/kvlinc/kv_math.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
+#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/perplexity_rows.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 #include "experiments/papers/kvlinc/training.hpp"
@@ -250,6 +251,7 @@ Record compute_perplexity(const Point& p, Rng) {
            8 * static_cast<double>(cache->bytes()) /
                static_cast<double>(2 * config.layers * config.kv_heads * config.head_dim * text.context);
     aim = fitted.matched_bits;
+    warn_of_open(dynamic_cast<kv::Cache&>(*cache).storage(0), fitted.layers.front());
   }
   const std::vector<double> losses = model::token_losses(hooks, pass, window, threads);
   double sum = 0;
@@ -312,6 +314,7 @@ void check_params(const Params& p) {
 std::vector<Row> rows_with_groups(const Results& results) {
   std::vector<Row> rows = perplexity_rows(results);
   add_group_row(spanning(results.params()), shape_of(results.params()), rows);
+  add_open_row(static_cast<std::size_t>(results.params().integer("context")), 128, rows);
   return rows;
 }
 

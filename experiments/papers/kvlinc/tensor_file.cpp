@@ -183,6 +183,7 @@ TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
     check_tensor(t, kv_heads_ * head_dim_, t, path_);
     check_tensor(need(all, prefix + "v", path_), kv_heads_ * head_dim_, t, path_);
     check_tensor(need(all, prefix + "q", path_), heads_ * head_dim_, t, path_);
+    tokens_ = std::min(tokens_, t.shape[1]);
     const StoredTensor* k_pre = find(all, prefix + "k_pre");
     if (k_pre != nullptr) check_tensor(*k_pre, kv_heads_ * head_dim_, t, path_);
     if (k_pre != nullptr && is_rotated(path_, k_pre->name))
