@@ -196,6 +196,10 @@ std::vector<Row> average_bits_rows(const Results& results) {
       row.note = fmt::format("output error {:.3f}", results.at("o_err", where));
       if (const std::string note = kv::shape_note({}, {1, shape_of(setting.text()).d}); !note.empty())
         row.note += "; " + note;
+      if (std::string_view(budget.method) == "kvquant")
+        row.note +=
+            fmt::format("; percentiles of one head's token: 2 of {} values are listed (perplexity: of the layer's)",
+                        shape_of(setting.text()).d);
       if (budget.features > 0) row.note = "quantiser's output error; states of the adapters counted";
       if (!std::isnan(results.at("matched_bits", where))) row.note += matched_note(results, budget, where, bits);
       rows.push_back(row);
