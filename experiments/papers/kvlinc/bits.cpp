@@ -152,7 +152,8 @@ std::vector<Row> formats_rows(const Results& results) {
       const Coordinates where{{"format", format}, {"tensor", results.coordinates("tensor").front()}};
       row.note = fmt::format("{} bits a value, {} in token-wise groups", results.at("stored_bits", where),
                              results.at("stored_token_bits", where));
-      if (results.at("stored_bits", where) == 16) row.note += "; the tokens fill no group, keys stay unquantised";
+      if (results.at("stored_bits", where) == 16)
+        row.note += "; the tokens fill no channel-wise group: such keys and values stay unquantised";
       if (parse_cache_format(format.text()).fixed)
         row.note += "; tensor maximum from calibration tokens (of a file: the first half, the second is measured)";
       rows.push_back(row);
