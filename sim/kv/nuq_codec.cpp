@@ -180,7 +180,7 @@ void NuqCodec::extend(Block& block, ConstRows rows) const {
 
 std::vector<Table> NuqCodec::tables() const {
   Bytes levels, ranges;
-  levels.scales = sizeof(float) * levels_->decoded.size();
+  levels.scales = sizeof(float) * levels_->decoded.size() * (levels_->nearest == levels_->decoded ? 1 : 2);
   std::vector<Table> tables{{levels_.get(), levels}};
   if (!ranges_) return tables;
   ranges.scales = (outliers_ > 0 ? 12 : 4) * ranges_->size();

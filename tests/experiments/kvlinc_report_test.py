@@ -477,12 +477,12 @@ def test_static_second_level_scales(tmp_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (("keys", "--length", "64", "--queries", "16", "--setting", "d64-g128"), "64 tokens are fewer than a group of 128"),
-        (("attention", "--length", "100", "--queries", "16", "--setting", "d64-g128"), "100 tokens are fewer than a group of 128"),
-        (("bits", "--length", "100", "--queries", "16", "--bits", "2"), "100 tokens are fewer than a group of 128"),
-        (("baselines", "--length", "100", "--queries", "16", "--bits", "2", "--cache", "kivi_g128"), "keys of 100 tokens stay unquantised"),
+        (("keys", "--length", "64", "--queries", "16", "--setting", "d64-g128"), "64 tokens are less than one group of 128"),
+        (("attention", "--length", "100", "--queries", "16", "--setting", "d64-g128"), "100 tokens are less than one group of 128"),
+        (("bits", "--length", "100", "--queries", "16", "--bits", "2"), "100 tokens are less than one group of 128"),
+        (("baselines", "--length", "100", "--queries", "16", "--bits", "2", "--cache", "kivi_g128"), "100 tokens are less than one group of 128"),
         (("formats", "--format", "int4:g500:s=fp16", "--length", "256"), "256 tokens are fewer than a group of 500"),
-        (("length", "--context", "100", "--queries", "16"), "keys of 100 tokens stay unquantised"),
+        (("length", "--context", "100", "--queries", "16"), "100 tokens are less than one group of 128"),
     ],
 )
 def test_a_context_shorter_than_a_group_is_said_and_recorded(tmp_path, arguments, words):

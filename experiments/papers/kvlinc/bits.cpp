@@ -192,16 +192,16 @@ Experiment on_heads(Experiment experiment, Head (*make)(const Point&, Rng)) {
 }
 
 Experiment bits() {
-  return with_references(
-      on_heads(with_heads(Experiment{"kvlinc/bits"}, 64, 2048)
-                   .axis("bits", bounded({2, 3, 4}, 2, 8), "bit", "of the codes")
-                   .axis("group", bounded({32, 64, 128}, 1, 1 << 16), "1", "values of a group; token-wise: at most the head"),
-               make_head)
-          .paper(kPaper, "F4", "Errors against bits and group size")
-          .quick("seeds=2 length=512 group=128")
-          .cost(25)
-          .point(compute_bits)
-          .rows(bits_rows));
+  return with_references(on_heads(with_heads(Experiment{"kvlinc/bits"}, 64, 2048)
+                                      .axis("bits", bounded({2, 3, 4}, 2, 8), "bit", "of the codes")
+                                      .axis("group", bounded({32, 64, 128}, 1, 1 << 16), "1",
+                                            "values of a group; token-wise: at most the head"),
+                                  make_head)
+                             .paper(kPaper, "F4", "Errors against bits and group size")
+                             .quick("seeds=2 length=512 group=128")
+                             .cost(25)
+                             .point(compute_bits)
+                             .rows(bits_rows));
 }
 LOWBIT_REGISTER(bits);
 

@@ -88,7 +88,6 @@ Kept keep(const Head& head, const std::string& name, kv::MethodOptions options) 
   const auto positions = head.positions();
   cache.append({0, positions.data(), head.k, head.k_pre, head.k, head.v});
   Kept kept;
-  warn_of_open(cache.storage(0), rules);
   kv::read_head(cache.reader(0, 0), kept.k, kept.v);
   kept.bytes = cache.held();
   return kept;

@@ -5,7 +5,6 @@
 #include "experiments/papers/kvlinc/errors.hpp"
 #include "experiments/papers/kvlinc/kv_math.hpp"
 #include "experiments/papers/kvlinc/match.hpp"
-#include "experiments/papers/kvlinc/open_tokens.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
 
 namespace lowbit {
@@ -47,7 +46,6 @@ Decoded decode(const Head& head, const std::string& method, const kv::MethodOpti
   }
   for (std::size_t g = 0; g < head.q.size(); ++g)
     result.output_error += relative_error(exact.output[g], outputs[g]) / static_cast<double>(head.q.size());
-  warn_of_open(cache.storage(0), rules);
   result.bytes = cache.held();
   result.bits = 8 * static_cast<double>(result.bytes.total()) / static_cast<double>(2 * head.tokens() * head.d);
   return result;

@@ -4,11 +4,9 @@
 
 namespace lowbit::kvlinc {
 
-/// Says once on stderr that `tokens` are fewer than a group of `group` tokens of a channel, so that no channel-wise
-/// group is filled; nothing where they are not.
+/// Says once on stderr that `tokens` fill no group of `group` tokens of a channel where that is longer than kKeyGroup
+/// (warn_of_short says it of others); nothing where they do.
 void warn_of_open(std::size_t tokens, std::size_t group);
-/// The same for the keys or values of which a cache has sealed nothing although its rules would.
-void warn_of_open(const kv::Storage& layer, const kv::LayerRules& rules);
 
 /// Heads of fewer tokens than a group, as a row, so that the file records them; no row where there are none. `group`:
 /// tokens of the longest channel-wise group of the figure.

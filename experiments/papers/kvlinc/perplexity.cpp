@@ -251,7 +251,6 @@ Record compute_perplexity(const Point& p, Rng) {
            8 * static_cast<double>(cache->bytes()) /
                static_cast<double>(2 * config.layers * config.kv_heads * config.head_dim * text.context);
     aim = fitted.matched_bits;
-    warn_of_open(dynamic_cast<kv::Cache&>(*cache).storage(0), fitted.layers.front());
   }
   const std::vector<double> losses = model::token_losses(hooks, pass, window, threads);
   double sum = 0;
