@@ -20,7 +20,9 @@ struct Generation {
   std::vector<std::int32_t> run(const Hooks& hooks, std::size_t tokens, StepControl* control = nullptr,
                                 KvCache* cache = nullptr) {
     const auto own = hooks.make_cache();
-    return generate(hooks, cache != nullptr ? *cache : *own, prompt, {.max_tokens = tokens}, test_threads(), control);
+    GenerateOptions options;
+    options.max_tokens = tokens;
+    return generate(hooks, cache != nullptr ? *cache : *own, prompt, options, test_threads(), control);
   }
   /// The second of the two layers adds nothing: x + 0 = x.
   Hooks without_second_layer() {
