@@ -68,6 +68,7 @@ def perplexity(results):
         low, high = panel.get_xlim()
         if low <= 0 or high > 10 * low:  # a logarithmic axis within one decade has no labels
             panel.set_xscale("symlog")
+            panel.set_xlim(min(0, low / 3) if added else None, 2 * high)  # the margins of a linear axis hide its ends here
         panel.legend(fontsize=6)
     axes[0, 0].set_yticks(range(len(methods)), [label_of(m) for m in methods])
     axes[0, 0].invert_yaxis()
