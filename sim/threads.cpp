@@ -49,6 +49,7 @@ Threads::~Threads() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
+    round_.fetch_add(1, std::memory_order_release);
   }
   start_.notify_all();
   for (auto& worker : workers_) worker.join();
@@ -71,7 +72,7 @@ void Threads::drain(const std::function<void(std::size_t)>& task, std::size_t ta
 void Threads::work() {
   std::size_t seen = 0;
   while (true) {
-    const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen || stop_; };
+    const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen; };
     if (!spin_until(changed)) {
       std::unique_lock lock(mutex_);
       start_.wait(lock, changed);

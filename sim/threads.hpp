@@ -38,13 +38,15 @@ class Threads : public Workers {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable start_;
-  std::atomic<std::size_t> round_{0};   ///< counts loops; a change wakes the workers
-  std::atomic<std::size_t> next_{0};    ///< next task
-  std::atomic<std::size_t> active_{0};  ///< workers that have not finished the round
-  std::atomic<bool> stop_{false};
+  std::exception_ptr error_;
   const std::function<void(std::size_t)>* task_ = nullptr;
   std::size_t tasks_ = 0;
-  std::exception_ptr error_;
+  bool stop_ = false;
+  // Each on a cache line of its own: workers watch the first while the caller sets up the others.
+  static constexpr std::size_t kLine = 64;
+  alignas(kLine) std::atomic<std::size_t> round_{0};   ///< counts loops and the end; a change wakes the workers
+  alignas(kLine) std::atomic<std::size_t> next_{0};    ///< next task
+  alignas(kLine) std::atomic<std::size_t> active_{0};  ///< workers that have not finished the round
 };
 
 }  // namespace lowbit

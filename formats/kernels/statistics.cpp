@@ -12,6 +12,7 @@
 #include <cstring>
 #include <limits>
 
+#include "formats/kernels/fold-inl.h"
 #include "formats/kernels/statistics.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,21 +28,6 @@ using DI = hn::RebindToSigned<DW>;
 using VI = hn::Vec<DI>;
 constexpr std::size_t kWidth = hn::MaxLanes(DD());
 constexpr std::size_t kVectors = kSumLanes / kWidth;
-
-/// The lanes of a vector added pairwise: half the vector apart, a quarter, ...
-template <class Tag>
-HWY_INLINE double fold(Tag, hn::Vec<Tag> v) {
-#if HWY_TARGET == HWY_SCALAR  // one lane, and no halves
-  return hn::GetLane(v);
-#else
-  if constexpr (hn::MaxLanes(Tag()) == 1) {
-    return hn::GetLane(v);
-  } else {
-    const hn::Half<Tag> half;
-    return fold(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
-  }
-#endif
-}
 
 /// 16 lanes of one sum.
 struct Lanes {

@@ -20,6 +20,7 @@ void row_products(ConstRows w, const float* x, float* y) {
 
 #include <algorithm>
 
+#include "formats/kernels/fold-inl.h"
 #include "formats/kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,21 +32,6 @@ using D = hn::CappedTag<float, 16>;
 constexpr std::size_t kWidth = hn::MaxLanes(D()), kVectors = kRowLanes / kWidth;
 // What lies at least so many values ahead, in whole rows, is asked for from memory, beyond the last row too.
 constexpr std::size_t kAhead = 1024, kLine = 16;
-
-/// The lanes of a vector added pairwise: half the vector apart, a quarter, ...
-template <class Tag>
-HWY_INLINE float fold(Tag, hn::Vec<Tag> v) {
-#if HWY_TARGET == HWY_SCALAR  // one lane, and no halves
-  return hn::GetLane(v);
-#else
-  if constexpr (hn::MaxLanes(Tag()) == 1) {
-    return hn::GetLane(v);
-  } else {
-    const hn::Half<Tag> half;
-    return fold(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
-  }
-#endif
-}
 
 struct Lanes {
   hn::Vec<D> sum[kVectors];
@@ -60,7 +46,7 @@ struct Lanes {
   HWY_INLINE float total() {
     for (std::size_t half = kVectors / 2; half > 0; half /= 2)
       for (std::size_t k = 0; k < half; ++k) sum[k] = hn::Add(sum[k], sum[k + half]);
-    return fold(D(), sum[0]);
+    return kernels::HWY_NAMESPACE::fold(D(), sum[0]);
   }
 };
 
