@@ -1,4 +1,4 @@
-// bench_model [MODEL] [ROUNDS] [THREADS]: speed of the language model beside the limits of the machine, measured in
+// bench_model: speed of the language model beside the limits of the machine, measured in
 // turn in one run.
 //
 // Each line is the best of the rounds. `cpu` counts the processor time of all threads instead of the clock: on a
@@ -14,7 +14,7 @@
 #include <map>
 #include <vector>
 
-#include "formats/error.hpp"
+#include "experiments/core/command_line.hpp"
 #include "sim/model/backward.hpp"
 #include "sim/model/quantised_sites.hpp"
 #include "sim/rng.hpp"
@@ -203,7 +203,7 @@ void report(const Model& model) {
   line("  with weight gradients", best["all gradients"].wall / prefill.wall, best["all gradients"].cpu / prefill.cpu);
 }
 
-int run(const std::string& name, int rounds, std::size_t thread_count) {
+void measure_all(const std::string& name, std::int64_t rounds, std::size_t thread_count) {
   Threads threads(thread_count);
   const double start = seconds(CLOCK_MONOTONIC);
   const Model model = Model::load(name, threads);
@@ -231,7 +231,7 @@ int run(const std::string& name, int rounds, std::size_t thread_count) {
   all.observe("model.layers.*_gradient", [](const Tensor&, ConstRows) {});
   const TokenSpan whole{tokens, nullptr};
   Tape tape;
-  for (int round = 0; round < rounds; ++round) {
+  for (std::int64_t round = 0; round < rounds; ++round) {
     sgemm(2048, threads.count());
     prefill("prefill", plain, tokens, threads);
     for (const auto& [format, hooks] : quantised) prefill(format, hooks, tokens, threads);
@@ -245,6 +245,16 @@ int run(const std::string& name, int rounds, std::size_t thread_count) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   fmt::print("peak memory {} MB\n", usage.ru_maxrss / 1024);
+}
+
+int run(const std::vector<std::string>& arguments) {
+  CommandLine line("bench_model", "Speed of the language model beside the limits of the machine.");
+  line.words("MODEL", "folder, or name of a model in the cache (default smollm2-135m)", 0, 1)
+      .value("rounds", "N", "runs of each line, of which the fastest counts", "3")
+      .value("threads", "N", "worker threads; 0: the CPUs that this process may use", "0");
+  if (!line.parse(arguments)) return 0;
+  measure_all(line.words().empty() ? "smollm2-135m" : line.words().front(), line.integer("rounds", 1, 10000),
+              static_cast<std::size_t>(line.integer("threads", 0, 1024)));
   return 0;
 }
 
@@ -252,11 +262,5 @@ int run(const std::string& name, int rounds, std::size_t thread_count) {
 }  // namespace lowbit::model
 
 int main(int argc, char** argv) {
-  try {
-    return lowbit::model::run(argc > 1 ? argv[1] : "smollm2-135m", argc > 2 ? std::atoi(argv[2]) : 3,
-                              argc > 3 ? static_cast<std::size_t>(std::atoi(argv[3])) : 0);
-  } catch (const lowbit::Error& error) {
-    fmt::print(stderr, "bench_model: {}\n", error.what());
-    return static_cast<int>(error.code());
-  }
+  return lowbit::guarded_main("bench_model", lowbit::model::run, {argv + 1, argv + argc});
 }

@@ -17,6 +17,11 @@ def tsv(path):
     return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
+def errors(stderr):
+    """Lines that are no warning about what was computed before the error."""
+    return [line for line in stderr.strip().splitlines() if not line.startswith("warning: ")]
+
+
 class PaperProgram:
     def __init__(self, paper):
         self.paper = paper
