@@ -166,10 +166,8 @@ void run_columns(const Quantizer q, const BlockPlan& plan, const ColumnGroups& g
 void QuantizeColumns(const BlockPlan& plan, const ColumnGroups& g, const float* x, float* y) {
   with_quantizer(plan, [&](const auto q) HWY_ATTR {
     if constexpr (!decltype(q)::kAwayFromZero) {
-      if (plan.stream && g.columns % hn::Lanes(D()) == 0) {
-        run_columns(q, plan, g, x, ValueSink<true>{y}, SplitParts{});
-        return hwy::FlushStream();
-      }
+      if (plan.stream && g.columns % hn::Lanes(D()) == 0)
+        return run_columns(q, plan, g, x, ValueSink<true>{y}, SplitParts{});
     }
     run_columns(q, plan, g, x, ValueSink<false>{y}, SplitParts{});
   });

@@ -107,7 +107,6 @@ void decode_all(const BlockPlan& plan, SplitParts in, std::size_t groups, std::s
     in = in.from(now, n);
     groups -= now, y += n;
   }
-  if (plan.stream) hwy::FlushStream();
 }
 
 void DecodeGroups(const BlockPlan& plan, const SplitParts& in, std::size_t groups, std::size_t size, float* y) {

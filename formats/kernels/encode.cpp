@@ -58,7 +58,6 @@ void encode_strips(const Quantizer q, const BlockPlan& plan, const float* x, std
       stream_bytes(out.bits == 8 ? codes : packed, (values * static_cast<std::size_t>(out.bits) + 7) / 8, out.codes);
     blocks -= now, x += values, index += values, out = out.from(now, values);
   }
-  if (stream) hwy::FlushStream();
 }
 
 void EncodeBlocks(const BlockPlan& plan, const float* x, std::size_t blocks, std::uint64_t index, SplitParts out) {

@@ -19,23 +19,29 @@ namespace HWY_NAMESPACE {
 
 template <bool kStream, class Quantizer>
 void run_strips(const Quantizer q, const BlockPlan& plan, const float* x, float* y, std::size_t blocks,
-                std::uint64_t index) {
+                std::uint64_t index, const float* next) {
   // what fits the second cache has no memory to keep busy: longer strips cost less
   constexpr std::size_t kCachedValues = std::size_t{1} << 16;
   std::size_t strip = strip_blocks(plan.group);
   if (blocks * plan.group <= kCachedValues && strip * plan.group <= kStripValues) strip *= 2;
   const std::size_t values = strip * plan.group;
+  // an address for prefetching, which may belong to another array
+  const auto distance = [](const float* from, const float* to) {
+    return (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from)) / sizeof(float);
+  };
+  const std::size_t ahead = next != nullptr ? distance(x, next) : values + kStripAhead;
+  const std::size_t last_ahead = next != nullptr ? ahead : 0;
   for (; blocks > strip; blocks -= strip, x += values, y += values, index += values)
-    quantize_strip<kStream>(q, plan, x, y, strip, index, values + kStripAhead);
-  quantize_strip<kStream>(q, plan, x, y, blocks, index);
-  if (kStream) hwy::FlushStream();
+    quantize_strip<kStream>(q, plan, x, y, strip, index, ahead);
+  quantize_strip<kStream>(q, plan, x, y, blocks, index, last_ahead);
 }
 
-void QuantizeBlocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index) {
+void QuantizeBlocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index,
+                    const float* next) {
   if (blocks == 0) return;
   with_quantizer(plan, [&](const auto q) HWY_ATTR {
-    if (plan.stream) return run_strips<true>(q, plan, x, y, blocks, index);
-    run_strips<false>(q, plan, x, y, blocks, index);
+    if (plan.stream) return run_strips<true>(q, plan, x, y, blocks, index, next);
+    run_strips<false>(q, plan, x, y, blocks, index, next);
   });
 }
 
@@ -50,12 +56,8 @@ bool QuantizeMeasured(const BlockPlan& plan, Measured measured, const float* x, 
   bool done = false;
   with_quantizer(plan, [&](const auto q) HWY_ATTR {
     Strip s;
-    if (!plan.stream) {
-      done = quantize_known(q, plan, measured, s, x, ValueSink<false>{y}, n, index);
-      return;
-    }
-    done = quantize_known(q, plan, measured, s, x, ValueSink<true>{y}, n, index);
-    hwy::FlushStream();
+    done = plan.stream ? quantize_known(q, plan, measured, s, x, ValueSink<true>{y}, n, index)
+                       : quantize_known(q, plan, measured, s, x, ValueSink<false>{y}, n, index);
   });
   return done;
 }
@@ -104,8 +106,9 @@ HWY_EXPORT(QuantizeMeasured);
 HWY_EXPORT(LaneCount);
 HWY_EXPORT(FiniteMaximum);
 
-void quantize_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index) {
-  HWY_DYNAMIC_DISPATCH(QuantizeBlocks)(plan, x, y, blocks, index);
+void quantize_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index,
+                     const float* next) {
+  HWY_DYNAMIC_DISPATCH(QuantizeBlocks)(plan, x, y, blocks, index, next);
 }
 Measured measure_group(const BlockPlan& plan, const float* x, std::size_t n) {
   return HWY_DYNAMIC_DISPATCH(MeasureGroup)(plan, x, n);

@@ -12,8 +12,10 @@ constexpr std::size_t kMaxBlock = 512;
 /// Lanes of the target that runs: whole blocks must be a multiple of them.
 std::size_t lane_count();
 
-/// `blocks` consecutive blocks of plan.group values; `index`: flat index of the first value.
-void quantize_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index);
+/// `blocks` consecutive blocks of plan.group values; `index`: flat index of the first value. `next`: as many values
+/// that are fetched into the cache meanwhile, where x lies there already; not read.
+void quantize_blocks(const BlockPlan& plan, const float* x, float* y, std::size_t blocks, std::uint64_t index,
+                     const float* next = nullptr);
 
 /// What is measured of a group: bits of the largest magnitude, or ordered bits of the largest and the least value.
 struct Measured {

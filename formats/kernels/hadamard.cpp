@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "formats/kernels/hadamard.hpp"
+#include "formats/kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {
@@ -75,11 +76,14 @@ HWY_INLINE void butterfly(V& a, V& b) {
   a = sum;
 }
 
+/// What becomes of results: stored, stored past the caches, or only measured.
+enum class To { memory, past_caches, maximum };
+
 /// How a pass reads and writes. kFirst: reads x, multiplies the signs in, does the steps inside vectors. kLast:
 /// multiplies the norm and the signs, and leaves a NaN in `bad` if a result is NaN or infinite: rare, and looked for
-/// here, it costs one instruction a vector; NaNs are made canonical afterwards. kWhole: rows are at least as long as a
-/// vector; else of `width` values.
-template <bool kFirst, bool kLast, bool kStream, bool kWhole = true>
+/// here, it costs one instruction a vector; NaNs are made canonical afterwards. (To::maximum: leaves the largest
+/// magnitudes in `bad`.) kWhole: rows are at least as long as a vector; else of `width` values.
+template <bool kFirst, bool kLast, To kTo, bool kWhole = true>
 struct Pass {
   LaneSteps steps;
   const float *signs_in, *signs_out;
@@ -108,9 +112,14 @@ struct Pass {
     if constexpr (kLast) {
       v = hn::Mul(v, norm);
       if (signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, signs_out + at));
+      if constexpr (kTo == To::maximum) {
+        const hn::RebindToSigned<D> di;  // as integers, NaN and infinity are the largest
+        bad = hn::BitCast(d, hn::Max(hn::BitCast(di, bad), hn::BitCast(di, hn::Abs(v))));
+        return;
+      }
       if constexpr (kLook) bad = hn::MulAdd(v, hn::Zero(d), bad);
     }
-    if constexpr (kStream)
+    if constexpr (kTo == To::past_caches)
       hn::Stream(v, d, y + at);
     else
       hn::StoreU(v, d, y + at);
@@ -168,13 +177,13 @@ int log_of(std::size_t power) {
 
 /// Rows of `inner` values, all of x to y; `last`: y gets the results of the transform.
 /// Returns what the last pass leaves in `bad`.
-template <bool kStream>
+template <To kTo>
 V transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* x, float* work, float* y, bool last) {
   const std::size_t lanes = hn::Lanes(D()), inner = plan.inner;
-  const Pass<true, false, false> first(plan, steps, lanes);
-  const Pass<false, false, false> middle(plan, steps, lanes);
-  const Pass<false, true, kStream> end(plan, steps, lanes);
-  const Pass<true, true, kStream> only(plan, steps, lanes);
+  const Pass<true, false, To::memory> first(plan, steps, lanes);
+  const Pass<false, false, To::memory> middle(plan, steps, lanes);
+  const Pass<false, true, kTo> end(plan, steps, lanes);
+  const Pass<true, true, kTo> only(plan, steps, lanes);
   int left = log_of(inner / lanes);
   int log = std::min(left, 3);
   std::size_t h = lanes;
@@ -192,8 +201,8 @@ V transform_rows(const HadamardPlan& plan, const LaneSteps& steps, const float* 
 }
 
 /// y[c, :] = sum over r of +-work[r, :], rows of `inner` values (a multiple of the lanes), columns in fours for speed.
-template <bool kStream>
-V outer_product(const HadamardPlan& plan, const Pass<false, true, kStream>& pass, const float* work, std::size_t inner,
+template <To kTo>
+V outer_product(const HadamardPlan& plan, const Pass<false, true, kTo>& pass, const float* work, std::size_t inner,
                 float* y) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), m = plan.m;
@@ -239,9 +248,10 @@ HWY_INLINE void mend(V bad, float* y, std::size_t n) {
     if (std::isnan(y[i])) y[i] = std::numeric_limits<float>::quiet_NaN();
 }
 
-/// m = 1: `plan.n` values at a time, a block or several, whose signs repeat.
-template <bool kStream>
-void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t values) {
+/// m = 1: calls use(plan, i, scratch) for chunks of values from value i on, a block or several whose signs repeat, with
+/// the plan of such a chunk and kInCache values of scratch.
+template <class Use>
+HWY_INLINE void for_each_chunk(const HadamardPlan& plan, std::size_t values, const Use& use) {
   const std::size_t step = plan.n < kChunk ? kChunk / plan.n * plan.n : plan.n;
   float* scratch = hadamard_scratch(2 * kInCache);
   const float* signs = plan.signs_in != nullptr ? plan.signs_in : plan.signs_out;
@@ -251,27 +261,31 @@ void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t va
     for (std::size_t i = 0; i < step; i += plan.n) std::memcpy(repeated + i, signs, plan.n * sizeof(float));
     (plan.signs_in != nullptr ? wide.signs_in : wide.signs_out) = repeated;
   }
-  const LaneSteps steps;
   for (std::size_t i = 0; i < values; i += step) {
     wide.n = std::min(step, values - i);
-    const V bad =
-        transform_rows<kStream>(wide, steps, x + i, kStream && step <= kInCache ? scratch : y + i, y + i, true);
-    mend(bad, y + i, wide.n);
+    use(wide, i, scratch);
   }
-  if constexpr (kStream) hwy::FlushStream();
+}
+
+template <To kTo>
+void run_rows(const HadamardPlan& plan, const float* x, float* y, std::size_t values) {
+  const LaneSteps steps;
+  for_each_chunk(plan, values, [&](const HadamardPlan& chunk, std::size_t i, float* scratch) HWY_ATTR {
+    float* work = kTo == To::past_caches && chunk.n <= kInCache ? scratch : y + i;
+    mend(transform_rows<kTo>(chunk, steps, x + i, work, y + i, true), y + i, chunk.n);
+  });
 }
 
 /// m > 1, inner >= lanes: vectors lie along the rows.
-template <bool kStream>
+template <To kTo>
 void run_product(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   float* scratch = hadamard_scratch(plan.n);
   const LaneSteps steps;
-  const Pass<false, true, kStream> end(plan, steps, 0);
+  const Pass<false, true, kTo> end(plan, steps, 0);
   for (std::size_t b = 0; b < blocks; ++b, x += plan.n, y += plan.n) {
-    transform_rows<kStream>(plan, steps, x, scratch, y, false);
+    transform_rows<kTo>(plan, steps, x, scratch, y, false);
     mend(outer_product(plan, end, scratch, plan.inner, y), y, plan.n);
   }
-  if constexpr (kStream) hwy::FlushStream();
 }
 
 /// m = 1, inner < lanes: several blocks in a vector; `blocks` fill whole vectors. Signs repeat.
@@ -286,7 +300,7 @@ void run_short(const HadamardPlan& plan, const float* x, float* y, std::size_t b
   if (plan.signs_in != nullptr) wide.signs_in = in;
   if (plan.signs_out != nullptr) wide.signs_out = out;
   const LaneSteps steps;
-  const Pass<true, true, false, false> pass(wide, steps, plan.n);
+  const Pass<true, true, To::memory, false> pass(wide, steps, plan.n);
   V bad = hn::Zero(D());
   for (std::size_t i = 0; i < blocks * plan.n; i += lanes) pass.template radix<0>(x + i, y + i, 0, 0, bad);
   mend(bad, y, blocks * plan.n);
@@ -301,8 +315,8 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
   HadamardPlan plain = plan;
   plain.signs_in = plain.signs_out = nullptr;  // multiplied in where values are moved
   const LaneSteps steps;
-  const Pass<false, false, false> pass(plain, steps, 0);
-  const Pass<false, true, false> end(plain, steps, 0);
+  const Pass<false, false, To::memory> pass(plain, steps, 0);
+  const Pass<false, true, To::memory> end(plain, steps, 0);
   for (std::size_t b = 0; b < blocks; b += lanes) {
     const std::size_t present = std::min(lanes, blocks - b);
     for (std::size_t i = 0; i < n; ++i)
@@ -324,9 +338,10 @@ void run_across(const HadamardPlan& plan, const float* x, float* y, std::size_t 
 void RunHadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   const std::size_t lanes = hn::Lanes(D());
   if (plan.inner >= lanes && plan.m == 1)
-    return plan.stream ? run_rows<true>(plan, x, y, blocks * plan.n) : run_rows<false>(plan, x, y, blocks * plan.n);
+    return plan.stream ? run_rows<To::past_caches>(plan, x, y, blocks * plan.n)
+                       : run_rows<To::memory>(plan, x, y, blocks * plan.n);
   if (plan.inner >= lanes)
-    return plan.stream ? run_product<true>(plan, x, y, blocks) : run_product<false>(plan, x, y, blocks);
+    return plan.stream ? run_product<To::past_caches>(plan, x, y, blocks) : run_product<To::memory>(plan, x, y, blocks);
   if (plan.m > 1) return run_across(plan, x, y, blocks);
   const std::size_t whole = blocks * plan.n / lanes * lanes, rest = blocks * plan.n - whole;
   run_short(plan, x, y, whole / plan.n);
@@ -337,6 +352,26 @@ void RunHadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t
   std::memcpy(y + whole, padded, rest * sizeof(float));
 }
 
+float HadamardMaximum(const HadamardPlan& plan, const float* x, float* work, std::size_t blocks) {
+  if (plan.m > 1 || plan.inner < hn::Lanes(D())) {
+    RunHadamard(plan, x, work, blocks);
+    return finite_maximum(work, blocks * plan.n);
+  }
+  const D d;
+  const LaneSteps steps;
+  float largest = 0;
+  for_each_chunk(plan, blocks * plan.n, [&](const HadamardPlan& chunk, std::size_t i, float*) HWY_ATTR {
+    const V magnitude = transform_rows<To::maximum>(chunk, steps, x + i, work, nullptr, true);
+    if (HWY_LIKELY(hn::AllTrue(d, hn::Lt(magnitude, hn::Inf(d))))) {
+      largest = std::max(largest, hn::GetLane(hn::MaxOfLanes(d, magnitude)));
+    } else {
+      transform_rows<To::memory>(chunk, steps, x + i, work, work, true);
+      largest = std::max(largest, finite_maximum(work, chunk.n));
+    }
+  });
+  return largest;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lowbit::kernels
 HWY_AFTER_NAMESPACE();
@@ -345,9 +380,13 @@ HWY_AFTER_NAMESPACE();
 namespace lowbit::kernels {
 
 HWY_EXPORT(RunHadamard);
+HWY_EXPORT(HadamardMaximum);
 
 void run_hadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks) {
   HWY_DYNAMIC_DISPATCH(RunHadamard)(plan, x, y, blocks);
+}
+float hadamard_maximum(const HadamardPlan& plan, const float* x, float* work, std::size_t blocks) {
+  return HWY_DYNAMIC_DISPATCH(HadamardMaximum)(plan, x, work, blocks);
 }
 
 }  // namespace lowbit::kernels

@@ -26,4 +26,7 @@ float* hadamard_scratch(std::size_t n);
 /// Transforms `blocks` blocks; y may be x. Order of operations: hadamard_ref.
 void run_hadamard(const HadamardPlan& plan, const float* x, float* y, std::size_t blocks);
 
+/// Largest finite magnitude of what run_hadamard makes of x; the results are not stored. `work`: room for all of them.
+float hadamard_maximum(const HadamardPlan& plan, const float* x, float* work, std::size_t blocks);
+
 }  // namespace lowbit::kernels

@@ -1,4 +1,6 @@
 // Which transforms the kernel takes: all, unless the reference is forced.
+#include <hwy/cache_control.h>
+
 #include <cmath>
 #include <cstdint>
 
@@ -50,6 +52,7 @@ bool hadamard(const float* x, float* y, std::size_t n, std::size_t blocks, const
                 reinterpret_cast<std::uintptr_t>(y) % 64 == 0;
   const DefaultRounding state;
   run_hadamard(plan, x, y, blocks);
+  if (plan.stream) hwy::FlushStream();
   return true;
 }
 

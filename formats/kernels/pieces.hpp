@@ -1,6 +1,8 @@
 // Contiguous groups of a tensor, numbered, and cut into pieces of fixed size for the workers: what a piece computes
 // does not depend on how many there are.
 #pragma once
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cstddef>
 
@@ -47,13 +49,15 @@ void for_each_run(const GroupRows& g, std::size_t first, std::size_t last, const
 }
 
 /// Runs task(first, last) over [0, count) in pieces of `piece`, on the workers if there are any, each under the default
-/// floating-point state.
+/// floating-point state. Kernels may store past the caches: others see it at the end of a piece, since a fence after
+/// each strip would wait for memory every time.
 template <class Task>
 void in_pieces(Workers* workers, std::size_t count, std::size_t piece, const Task& task) {
   const std::size_t pieces = count / piece + (count % piece != 0);
   const auto one = [&](std::size_t p) {
     const DefaultRounding state;
     task(p * piece, std::min(count, (p + 1) * piece));
+    hwy::FlushStream();
   };
   if (workers != nullptr && pieces > 1) return workers->parallel_for(pieces, one);
   for (std::size_t p = 0; p < pieces; ++p) one(p);

@@ -28,7 +28,6 @@ struct Job {
   std::size_t unit;  ///< values that are whole groups and whole blocks
   bool back;
   std::uint64_t first_index;
-  bool rotated = false;  ///< y holds the transformed values already
 };
 
 /// Calls use(first, count) for strips of values [begin, end).
@@ -58,21 +57,24 @@ void quantize_piece(const Job& job, std::size_t begin, std::size_t end) {
   StripBuffer buffer(job);
   float* strip = buffer.get();
   for_each_strip(job, begin, end, [&](std::size_t first, std::size_t n) {
-    if (!job.rotated) rotate(job, job.forward, job.x + first, strip, n);
-    const float* in = job.rotated ? job.y + first : strip;
-    quantize_blocks(job.plan, in, job.back ? strip : job.y + first, n / job.plan.group, job.first_index + first);
+    rotate(job, job.forward, job.x + first, strip, n);
+    // the memory must not idle while a strip is quantised: its successor is fetched
+    quantize_blocks(job.plan, strip, job.back ? strip : job.y + first, n / job.plan.group, job.first_index + first,
+                    job.x + first + n);
     if (job.back) rotate(job, job.inverse, strip, job.y + first, n);
   });
 }
 
-/// Transforms x to y and returns the largest finite magnitude there. To transform twice, and not to store the values
-/// between, would move less memory but costs more: the transform is not free beside it.
-float rotate_all(const Job& job, Workers* workers, std::size_t n, std::size_t piece) {
+/// The largest finite magnitude of the transformed values, which are made anew when they are quantised: memory takes
+/// longer to store and to read them than the transform takes.
+float rotated_maximum(const Job& job, Workers* workers, std::size_t n, std::size_t piece) {
   std::vector<float> parts(n / piece + 1, 0.0f);
   in_pieces(workers, n, piece, [&](std::size_t begin, std::size_t end) {
+    StripBuffer buffer(job);
+    float* strip = buffer.get();
     for_each_strip(job, begin, end, [&](std::size_t first, std::size_t count) {
-      rotate(job, job.forward, job.x + first, job.y + first, count);
-      parts[begin / piece] = std::max(parts[begin / piece], finite_maximum(job.y + first, count));
+      const float maximum = hadamard_maximum(job.forward, job.x + first, strip, count / job.forward.n);
+      parts[begin / piece] = std::max(parts[begin / piece], maximum);
     });
   });
   return *std::max_element(parts.begin(), parts.end());
@@ -94,23 +96,14 @@ bool rotate_quantize(const Format& format, const Layout& layout, const Rotation&
   const std::size_t piece = std::max<std::size_t>(1, kPieceValues / job.unit) * job.unit;
   std::optional<float> tensor_scale;
   if (format.second_level != SecondLevel::none) {
-    // whether the format is covered must be known before y is written
-    if (!make_plan(format, second_level_scale(format, 1.0f), context.stream, job.plan)) return false;
-    job.rotated = !context.tensor_amax;
-    const float amax = job.rotated ? rotate_all(job, context.workers, n, piece) : *context.tensor_amax;
+    const float amax = context.tensor_amax ? *context.tensor_amax : rotated_maximum(job, context.workers, n, piece);
     if (!(amax >= 0 && std::isfinite(amax))) return false;  // the reference has the error
     tensor_scale = second_level_scale(format, amax);
   }
-  if (!make_plan(format, tensor_scale, context.stream, job.plan)) {
-    if (!job.rotated) return false;
-    // a scale beyond what kernels take, found when x may be gone
-    fake_quantize_ref(format, layout, y, y, context);
-    if (rotation.back) run_hadamard(job.inverse, y, y, n / rotation.n);
-    return true;
-  }
+  if (!make_plan(format, tensor_scale, context.stream, job.plan)) return false;
   job.plan.group = groups.group;
   const bool stream = x != y && n * sizeof(float) >= kStreamBytes && reinterpret_cast<std::uintptr_t>(y) % 64 == 0 &&
-                      job.unit % 16 == 0 && !job.rotated;
+                      job.unit % 16 == 0;
   (rotation.back ? job.inverse.stream : job.plan.stream) = stream && (!rotation.back || rotation.n <= kStrip);
   in_pieces(context.workers, n, piece, [&](std::size_t begin, std::size_t end) { quantize_piece(job, begin, end); });
   return true;

@@ -247,7 +247,6 @@ void QuantizeTernary(const BlockPlan& plan, const float* x, float* y, std::size_
         ternary_strip(q, plan, x + at, ValueSink<false>{y + at}, n, strip * group, s, unusual);
     }
   });
-  if (plan.stream) hwy::FlushStream();
 #else
   for (std::size_t b = 0; b < blocks; ++b)
     reference_group(plan, x + b * plan.group, y + b * plan.group, plan.group, index + b * plan.group);
