@@ -41,7 +41,7 @@ void refuse_window(std::int64_t window) {
   if (window != 0)
     throw_error(ExitCode::usage,
                 "corrections of models with a sliding window ({} tokens) are not known: their states cannot give up "
-                "tokens; take a method without adapters",
+                "tokens; accepted: methods without adapters, models whose layers see all tokens",
                 window);
 }
 

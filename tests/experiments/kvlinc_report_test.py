@@ -1,7 +1,9 @@
 """kvlinc from the outside: the program runs, every reference has a row, figures are drawn, bad settings are refused."""
 
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -220,8 +222,38 @@ def test_sliding_windows_are_read_in_every_view(tmp_path):
 
 def test_corrections_under_a_sliding_window_are_refused(tmp_path):
     done = mistral(tmp_path, "--cache", "kvlinc_adapters", "--view", "decode")
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
-    assert done.returncode == 2 and len(errors) == 1 and "sliding window (5 tokens)" in errors[0], done.stderr
+    assert done.returncode == 2 and len(errors(done.stderr)) == 1 and "sliding window (5 tokens)" in errors(done.stderr)[0], done.stderr
+
+
+def longer_mistral(folder, window):
+    """The same model for contexts of up to 512 tokens, with another window (None: all tokens), and a text for it."""
+    model = folder / f"window-{window}"
+    shutil.copytree(MISTRAL, model)
+    config = json.loads((model / "config.json").read_text()) | {"max_position_embeddings": 512, "sliding_window": window}
+    (model / "config.json").write_text(json.dumps(config))
+    tokens = folder / "tokens.npy"
+    np.save(tokens, np.random.default_rng(4).integers(0, 96, 1100, dtype=np.int32))
+    return "--model", str(model), "--tokens", str(tokens)
+
+
+def test_layers_attend_through_the_sliding_window(tmp_path):
+    error = {}
+    for window in (1, 5, 256, None):
+        program.run(tmp_path / str(window), "layers", *longer_mistral(tmp_path, window), "--texts", "2", "--context", "256", "--queries", "256")
+        data = program.result(tmp_path / str(window), "layers").dataset
+        error[window] = data["o_err"].values
+        if window == 1:  # a query that sees its own token alone returns its value
+            assert np.allclose(error[1], data["v_method_rel_f"].values, rtol=1e-5)
+    assert (error[256] == error[None]).all()  # no token leaves a window as long as the text
+    assert np.abs(error[5] / error[None] - 1).max() > 0.05
+
+
+def test_adapters_under_a_sliding_window_are_refused(tmp_path):
+    small = ("--context", "256", "--chunks", "1", "--epochs", "1", "--features", "8", "--widest", "8", "--gain", "0.1", "--rate", "0.01")
+    for window, code in ((5, 2), (None, 0)):
+        done = program.call("adapters", *longer_mistral(tmp_path, window), *small, "-o", tmp_path / "out")
+        assert done.returncode == code, done.stderr
+        assert window is None or (len(errors(done.stderr)) == 1 and "sliding window (5 tokens)" in done.stderr)
 
 
 @with_model

@@ -59,13 +59,16 @@ TEST_CASE("drawn values: spread of tokens and heavy entries", "[kvlinc]") {
 
 TEST_CASE("errors follow their definitions", "[kvlinc]") {
   const std::size_t d = GENERATE(64, 24, 40);  // also where lanes of 16 do not divide it
-  CAPTURE(d);
-  const Head head = synthetic_head(d, 300, 20, Rng(5));
+  const std::size_t window = GENERATE(0, 1, 7, 290, 300);
+  CAPTURE(d, window);
+  Head head = synthetic_head(d, 300, 20, Rng(5));
+  head.window = window;
   const Attention a = attention(head, head.k, head.v);
   for (const std::size_t i : {0ul, 19ul}) {  // in double, query by query
     std::vector<double> w;
     double sum = 0;
-    for (std::size_t t = 0; t <= head.first_query() + i; ++t) {
+    const std::size_t own = head.first_query() + i, first = window == 0 || own < window ? 0 : own + 1 - window;
+    for (std::size_t t = first; t <= own; ++t) {
       double logit = 0;
       for (std::size_t c = 0; c < d; ++c)
         logit += static_cast<double>(head.q[0].view().row(i)[c]) * head.k.view().row(t)[c];
@@ -74,10 +77,11 @@ TEST_CASE("errors follow their definitions", "[kvlinc]") {
     }
     for (std::size_t c = 0; c < d; ++c) {
       double y = 0;
-      for (std::size_t t = 0; t < w.size(); ++t) y += w[t] / sum * head.v.view().row(t)[c];
+      for (std::size_t t = 0; t < w.size(); ++t) y += w[t] / sum * head.v.view().row(first + t)[c];
       CHECK(a.output[0].view().row(i)[c] == Approx(y).margin(1e-5));
     }
-    for (std::size_t t = w.size(); t < 300; ++t) CHECK(a.weights[0][i * 300 + t] == 0);
+    for (std::size_t t = 0; t < 300; ++t)
+      if (t < first || t > own) CHECK(a.weights[0][i * 300 + t] == 0);
   }
   Matrix twice(300, d);
   for (std::size_t i = 0; i < 300 * d; ++i) twice.data()[i] = 2 * head.v.data()[i];

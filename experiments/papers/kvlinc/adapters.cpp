@@ -28,6 +28,7 @@ TextsPtr make_texts(const Point& p, Rng) {
   Threads threads(static_cast<std::size_t>(p.threads()));
   auto texts = std::make_shared<Texts>();
   texts->text = load_model_text(p, 1 + count(p, "chunks"));
+  refuse_windows(texts->text->model.config());
   for (std::size_t w = 0; w < count(p, "texts") + 1 + count(p, "chunks"); ++w)
     texts->windows.push_back(capture(*texts->text, w, threads));
   return texts;
@@ -220,7 +221,9 @@ std::vector<Row> adapters_rows(const Results& results) {
 Values layer_numbers(const Params& p) {
   const auto layers = static_cast<std::int64_t>(config_of(p).layers);
   if (p.text("layers") == "all") return indices(static_cast<std::size_t>(layers));
-  return integers({0, layers / 2, layers - 1});
+  std::vector<std::int64_t> some{0, layers / 2, layers - 1};
+  some.erase(std::unique(some.begin(), some.end()), some.end());  // of models with one or two layers
+  return integers(std::move(some));
 }
 
 // Room for the adapters of 256 features; smaller ones are padded with NaN.

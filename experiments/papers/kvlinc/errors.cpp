@@ -13,8 +13,8 @@
 namespace lowbit::kvlinc {
 namespace {
 
-LOWBIT_KV_CLONES void mix(const float* weights, ConstRows v, std::size_t count, float* out) {
-  for (std::size_t t = 0; t < count; ++t)
+LOWBIT_KV_CLONES void mix(const float* weights, ConstRows v, std::size_t first, std::size_t end, float* out) {
+  for (std::size_t t = first; t < end; ++t)
     for (std::size_t c = 0; c < v.columns; ++c) out[c] += weights[t] * v.row(t)[c];
 }
 
@@ -55,12 +55,13 @@ Attention attention(const Head& head, ConstRows k, ConstRows v) {
     std::vector<float> weights(q.rows() * head.tokens());
     Matrix output = Matrix::zeros(q.rows(), head.d);
     for (std::size_t i = 0; i < q.rows(); ++i) {
-      const std::size_t seen = head.first_query() + i + 1;
+      const std::size_t end = head.first_query() + i + 1;
+      const std::size_t first = head.window == 0 || end <= head.window ? 0 : end - head.window;
       float* row = weights.data() + i * head.tokens();
-      for (std::size_t t = 0; t < seen; ++t) row[t] = kv::lane_dot(q.view().row(i), k.row(t), head.d);
-      const double sum = model::exp_row(row, head.scale(), seen);
-      for (std::size_t t = 0; t < seen; ++t) row[t] = static_cast<float>(row[t] / sum);
-      mix(row, v, seen, output.view().row(i));
+      for (std::size_t t = first; t < end; ++t) row[t] = kv::lane_dot(q.view().row(i), k.row(t), head.d);
+      const double sum = model::exp_row(row + first, head.scale(), end - first);
+      for (std::size_t t = first; t < end; ++t) row[t] = static_cast<float>(row[t] / sum);
+      mix(row, v, first, end, output.view().row(i));
     }
     result.weights.push_back(std::move(weights));
     result.output.push_back(std::move(output));

@@ -9,9 +9,10 @@ double relative_error(ConstRows x, ConstRows y);
 
 /// Softmax weights and outputs of the queries of a head.
 struct Attention {
-  std::vector<std::vector<float>> weights;  ///< per query head: queries x tokens, normalised, 0 for later tokens
+  std::vector<std::vector<float>> weights;  ///< per query head: queries x tokens, normalised, 0 for tokens not seen
   std::vector<Matrix> output;               ///< per query head: queries x d
 };
+/// Through the head's sliding window, where it has one.
 Attention attention(const Head& head, ConstRows k, ConstRows v);
 
 /// ||A - A^||_F / ||A||_F and ||O - O^||_F / ||O||_F, each the mean over the query heads of the group.

@@ -26,6 +26,7 @@ struct Head {
   std::vector<Matrix> q;           ///< for each query head of the group: the last queries, after RoPE
   Matrix fit_k_pre, fit_k, fit_v;  ///< other tokens of the same head, which methods with tables are fitted to
   std::shared_ptr<const model::Rope> rope;
+  std::size_t window = 0;  ///< tokens that a query sees, its own the last of them; 0: all up to its own
 
   std::size_t tokens() const { return k.rows(); }
   std::vector<std::int64_t> positions() const;

@@ -234,7 +234,11 @@ Experiment layers() {
           .output("k_mean_scale", "1", "mean of the keys' scales", {"head", "scheme"})
           .output("k_method_rel_f", "1", "keys as the method's packed cache gives them", {"head", "cache"})
           .output("v_method_rel_f", "1", "values as the method's packed cache gives them", {"head", "cache"})
-          .output("o_err", "1", "||O - O^||_F / ||O||_F of the last queries, mean over query heads", {"head", "cache"})
+          .output("o_err", "1",
+                  "||O - O^||_F / ||O||_F of the last queries, through the layer's sliding window if it has one, mean "
+                  "over query "
+                  "heads",
+                  {"head", "cache"})
           .validate([](const Params& p) {
             if (p.integer("context") < 128)
               throw_error(ExitCode::usage, "--context: {} tokens are less than one group of 128; everything stays open",

@@ -66,6 +66,8 @@ Captured capture(const ModelText& text, std::size_t window, Threads& threads) {
   observe("k_pre", &Captured::Layer::k_pre);
   observe("k", &Captured::Layer::k);
   observe("v", &Captured::Layer::v);
+  for (std::size_t i = 0; i < captured.layers.size(); ++i)
+    captured.layers[i].window = static_cast<std::size_t>(text.model.config().window[i]);
   const model::TokenSpan span{text.window(window), nullptr};
   model::forward(hooks, {&span, 1}, threads);
   return captured;
@@ -111,6 +113,7 @@ Head head_of(const ModelText& text, const Captured::Layer& layer, const Captured
   Head head;
   head.d = d;
   head.rope = std::make_shared<const model::Rope>(text.model.rope());
+  head.window = layer.window;
   head.k_pre = head_columns(layer.k_pre, kv_head, d, tokens);
   head.k = head_columns(layer.k, kv_head, d, tokens);
   head.v = head_columns(layer.v, kv_head, d, tokens);

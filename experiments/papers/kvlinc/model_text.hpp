@@ -31,7 +31,8 @@ Values text_numbers(const Params& params);
 /// Queries, keys and values of every layer on one window.
 struct Captured {
   struct Layer {
-    Matrix q, k_pre, k, v;  ///< tokens x heads (or KV heads) * head_dim
+    Matrix q, k_pre, k, v;   ///< tokens x heads (or KV heads) * head_dim
+    std::size_t window = 0;  ///< of the layer's attention; 0: all tokens
   };
   std::vector<Layer> layers;
 };

@@ -98,6 +98,10 @@ kv::CorrectionData::Queries queries_of(const Head& head, const Sealed& cache, co
 
 }  // namespace
 
+void refuse_windows(const model::Config& config) {
+  for (const std::int64_t window : config.window) kv::refuse_window(window);
+}
+
 Sealed seal(const Head& head, const std::string& method, const kv::MethodOptions& options) {
   const kv::LayerShape shape{1, head.d};
   const kv::LayerRules rules = kv::make_method(method, options)->rules(shape, nullptr);

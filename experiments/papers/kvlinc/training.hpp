@@ -8,6 +8,9 @@
 
 namespace lowbit::kvlinc {
 
+/// Error (usage) where a layer attends through a sliding window: see kv::refuse_window.
+void refuse_windows(const model::Config& config);
+
 /// Keys and values of a head as a method's cache gives them once all that is due is sealed.
 struct Sealed {
   Matrix k, v;
