@@ -3,11 +3,10 @@
 #include <cmath>
 
 #include "experiments/papers/kvlinc/kv_math.hpp"
-#include "experiments/papers/kvlinc/match.hpp"
 #include "experiments/papers/kvlinc/open_tokens.hpp"
+#include "experiments/papers/kvlinc/perplexity_caches.hpp"
 #include "experiments/papers/kvlinc/perplexity_rows.hpp"
 #include "experiments/papers/kvlinc/tables.hpp"
-#include "experiments/papers/kvlinc/training.hpp"
 #include "formats/error.hpp"
 #include "sim/model/loss.hpp"
 
@@ -15,173 +14,13 @@ namespace lowbit {
 namespace {
 using namespace kvlinc;
 
-constexpr std::string_view kAdapters = "kvlinc_adapters";
-
-/// "kivi" or "kivi:sinks=4": a method whose first tokens stay unquantised; kvlinc_adapters is kvlinc with corrections.
-struct Named {
-  std::string method;
-  std::size_t sinks = 0;
-  bool adapters = false;
-};
-Named parse_named(const std::string& text) {
-  constexpr std::string_view kSinks = ":sinks=";
-  const std::size_t place = text.find(kSinks);
-  Named named{text.substr(0, place), 0, false};
-  if (named.method == kAdapters) named.method = "kvlinc", named.adapters = true;
-  if (place == text.npos) return named;
-  const std::string number = text.substr(place + kSinks.size());
-  if (number.empty() || number.size() > 3 || number.find_first_not_of("0123456789") != number.npos)
-    throw_error(ExitCode::usage, "method '{}': sinks must be a number of tokens up to 999", text);
-  named.sinks = std::stoul(number);
-  return named;
-}
-
 std::string checked_method(const std::string& text) {
-  kv::make_method(parse_named(text).method, {});
+  kv::make_method(parse_cache(text).method, {});
   return text;
 }
 
 std::size_t count(const Point& p, const char* name) {
   return static_cast<std::size_t>(p.integer(name));
-}
-
-/// Windows after those that are evaluated: one for calibration and validation, then those that adapters train on.
-ModelTextPtr make_text(const Point& p, Rng) {
-  return load_model_text(p, 1 + count(p, "chunks"));
-}
-
-using CapturedPtr = std::shared_ptr<const Captured>;
-
-CapturedPtr make_calibration(const Point& p, Rng) {
-  Threads threads(static_cast<std::size_t>(p.threads()));
-  return std::make_shared<const Captured>(capture(*p.shared<ModelTextPtr>("model_text"), count(p, "texts"), threads));
-}
-
-CapturedPtr make_squares(const Point& p, Rng) {
-  Threads threads(static_cast<std::size_t>(p.threads()));
-  return std::make_shared<const Captured>(
-      capture_squares(*p.shared<ModelTextPtr>("model_text"), count(p, "texts"), threads));
-}
-
-std::vector<CapturedPtr> make_chunks(const Point& p, Rng) {
-  Threads threads(static_cast<std::size_t>(p.threads()));
-  std::vector<CapturedPtr> chunks;
-  for (std::size_t i = 0; i < count(p, "chunks"); ++i)
-    chunks.push_back(std::make_shared<const Captured>(
-        capture(*p.shared<ModelTextPtr>("model_text"), count(p, "texts") + 1 + i, threads)));
-  return chunks;
-}
-
-kv::MethodOptions options_of(const Point& p, const Named& named, kv::View view) {
-  const bool all = view == kv::View::all;
-  kv::MethodOptions options;
-  options.bits = static_cast<int>(p.integer("bits"));
-  options.group = named.method.starts_with("gear") ? 64 : 128;
-  options.residual = all ? 0 : count(p, "residual");
-  options.block = all ? 0 : options.residual;
-  options.sinks = named.sinks;
-  options.group_span_layer =
-      p.text("group_span") == "layer" || named.method.starts_with("kvquant");  // percentiles of the whole token
-  return options;
-}
-
-/// Bits of KVLinC with adapters.
-double matched_bits(const Point& p, kv::View view, const model::Config& config) {
-  const std::size_t tokens = count(p, "context");
-  return stored_bits("kvlinc", options_of(p, {"kvlinc"}, view), {config.kv_heads, config.head_dim}, tokens, view) +
-         state_bits(count(p, "features"), config.head_dim, tokens);
-}
-
-/// Options at the bits of KVLinC with adapters where that is asked for.
-kv::MethodOptions matched_options(const Point& p, const Named& named, kv::View view, const model::Config& config) {
-  kv::MethodOptions options = options_of(p, named, view);
-  if (p.text("match") == "none" || named.method == "kvlinc") return options;
-  const kv::LayerShape shape{config.kv_heads, config.head_dim};
-  const std::size_t tokens = count(p, "context");
-  return match_bits(named.method, options, shape, tokens, matched_bits(p, view, config), view);
-}
-
-/// What a method keeps, layer by layer: fitted once for all texts.
-struct Fitted {
-  std::vector<kv::LayerRules> layers;
-  /// Bits a value that tokens take which are open while the last query attends: a pass over a whole text ends with
-  /// them sealed.
-  double open_bits = 0;
-  double matched_bits = std::nan("");  ///< aimed at by --match bits
-};
-using FittedPtr = std::shared_ptr<const Fitted>;
-
-FittedPtr make_rules(const Point& p, Rng) {
-  const model::Config& config = (*p.shared<ModelTextPtr>("model_text")).model.config();
-  const Named named = parse_named(p.text("cache"));
-  kv::MethodOptions asked;
-  asked.group_span_layer = p.text("group_span") == "layer";
-  warn_of_groups(asked, {config.kv_heads, config.head_dim});
-  warn_of_short(count(p, "context"));
-  const kv::View view = kv::parse_view(p.text("view"));
-  const kv::LayerShape shape{config.kv_heads, config.head_dim};
-  const auto method = kv::make_method(named.method, matched_options(p, named, view, config));
-  auto rules = std::make_shared<Fitted>();
-  for (std::size_t layer = 0; layer < config.layers; ++layer) {
-    kv::Calibration calibration;
-    if (method->fitted()) {
-      const auto& fit = p.shared<CapturedPtr>("calibration")->layers[layer];
-      calibration = {fit.k_pre, fit.k, fit.v};
-      if (method->wants_gradients()) {
-        const auto& squares = p.shared<CapturedPtr>("squares")->layers[layer];
-        calibration.k_pre_squares = squares.k_pre, calibration.v_squares = squares.v;
-      }
-    }
-    rules->layers.push_back(method->rules(shape, &calibration));
-  }
-  const kv::LayerRules& first = rules->layers.front();
-  const std::size_t tokens = count(p, "context");
-  if (view != kv::View::all)
-    rules->open_bits = stored_bits(first, shape, tokens, view) - stored_bits(first, shape, tokens, kv::View::all);
-  if (p.text("match") == "bits") rules->matched_bits = matched_bits(p, view, config);
-  return rules;
-}
-
-using CorrectionsPtr = std::shared_ptr<const kv::Corrections>;
-
-/// Adapters of every head, each trained alone on what the unquantised model makes of the training windows.
-CorrectionsPtr make_adapters(const Point& p, Rng rng) {
-  const ModelText& text = *p.shared<ModelTextPtr>("model_text");
-  for (const std::int64_t window : text.model.config().window) kv::refuse_window(window);
-  const auto& chunks = p.shared<std::vector<CapturedPtr>>("chunks");
-  const Captured& check = *p.shared<CapturedPtr>("calibration");
-  const model::Config& config = text.model.config();
-  const kv::View view = kv::parse_view(p.text("view"));
-  const kv::MethodOptions options = options_of(p, {"kvlinc"}, view);
-  auto corrections = std::make_shared<kv::Corrections>();
-  corrections->kv_heads = config.kv_heads;
-  for (std::size_t i = 0; i < config.layers * config.kv_heads; ++i)
-    corrections->heads.emplace_back(config.head_dim, count(p, "features"), config.heads / config.kv_heads,
-                                    p.real("gain"),
-                                    rng.split(fmt::format("{} {}", i / config.kv_heads, i % config.kv_heads)));
-  Threads threads(static_cast<std::size_t>(p.threads()));
-  threads.parallel_for(corrections->heads.size(), [&](std::size_t i) {
-    const std::size_t layer = i / config.kv_heads;
-    const auto data = [&](const Captured& window) {
-      const auto& own = window.layers[layer];
-      const Head head = head_of(text, own, own, i % config.kv_heads, text.context);
-      return correction_data(head, seal(head, "kvlinc", options), view);
-    };
-    std::vector<kv::CorrectionData> training;
-    for (const CapturedPtr& chunk : chunks) training.push_back(data(*chunk));
-    train(corrections->heads[i], training, data(check), {count(p, "epochs"), p.real("rate")});
-  });
-  return corrections;
-}
-
-/// Makes the policy of a point for one sequence.
-std::function<std::unique_ptr<kv::Policy>()> policy_of(const Point& p) {
-  const FittedPtr rules = p.shared<FittedPtr>("rules");
-  const model::Rope* rope = &(*p.shared<ModelTextPtr>("model_text")).model.rope();
-  if (!parse_named(p.text("cache")).adapters)
-    return [rules, rope] { return std::make_unique<kv::WindowPolicy>(rules->layers, rope); };
-  const CorrectionsPtr corrections = p.shared<CorrectionsPtr>("adapters");
-  return [rules, rope, corrections] { return std::make_unique<kv::CorrectedPolicy>(rules->layers, rope, corrections); };
 }
 
 /// Everything that a cache has sealed, all layers, byte by byte.
@@ -238,7 +77,7 @@ Record compute_perplexity(const Point& p, Rng) {
   if (cached) {
     if (stepwise && p.integer("stepwise") > 0) different = free_running_difference(p, threads);
     hooks.cache(std::make_shared<kv::CacheFactory>(policy_of(p), true));
-    if (view != kv::View::all || parse_named(p.text("cache")).adapters)
+    if (view != kv::View::all || parse_cache(p.text("cache")).adapters)
       hooks.attention("model.layers.*", std::make_shared<kv::ViewAttention>(static_cast<std::int64_t>(prompt), view));
   }
   const auto cache = hooks.make_cache();
@@ -275,7 +114,7 @@ bool applies(const Point& p) {
   const auto& all_bits = p.coordinates("bits");
   const bool has_two = std::any_of(all_bits.begin(), all_bits.end(), [](const Value& b) { return b.integer() == 2; });
   if (p.integer("bits") == 2 || !has_two) return true;
-  const Named named = parse_named(p.text("cache"));
+  const NamedCache named = parse_cache(p.text("cache"));
   // 3 and 4 bits lie closer together and vary less; sinks and adapters are about 2 bits
   return p.integer("text") < 4 && named.sinks == 0 && !named.adapters;
 }
@@ -319,7 +158,7 @@ std::vector<Row> rows_with_groups(const Results& results) {
 
 Experiment perplexity() {
   return with_references(
-      with_kv_math(with_model(Experiment{"kvlinc/perplexity"}, 4, 2048))
+      with_caches(with_kv_math(with_model(Experiment{"kvlinc/perplexity"}, 8, 2048)))
           .paper(kPaper, "T2", "Perplexity of a small model on quantised caches")
           .param("residual", 128, "tokens that stay open in the views decode and prefill_fp; a multiple of 128",
                  between(0, 4096))
@@ -348,18 +187,12 @@ Experiment perplexity() {
           .axis("view", texts({"all", "decode"}, one_of({"all", "decode", "prefill_fp"})), "",
                 "what a query sees: every full block quantised; what decoding shows; an unquantised first half (whose "
                 "tokens are not counted)")
-          .axis("bits", bounded({2, 4}, 2, 8), "bit",
+          .axis("bits", bounded({2, 3, 4}, 2, 8), "bit",
                 "of the codes; in a run with 2 bits the others take the first four texts alone, without sinks and "
                 "adapters")
           .axis("text", text_numbers, "1", "window of the text")
           .draws_vary_with({})
           .where(applies)
-          .shared("model_text", {}, make_text)
-          .shared("calibration", {}, make_calibration)
-          .shared("squares", {}, make_squares)
-          .shared("chunks", {}, make_chunks)
-          .shared("rules", {"cache", "view", "bits"}, make_rules)
-          .shared("adapters", {"view", "bits"}, make_adapters)
           .output("loss", "nat", "-log of the probability of the token that follows, mean over tokens")
           .output("stored_bits", "bit",
                   "bytes held while the last token attends * 8 / cached values; sealed bytes as the text has them")
@@ -370,8 +203,8 @@ Experiment perplexity() {
           .runs_alone()
           .quick(
               "texts=1 context=256 cache=fp,kivi,kvlinc,kvlinc_adapters bits=2 chunks=1 epochs=1 features=8 stepwise=0")
-          .full("texts=8 bits=2,3,4 stepwise=384")
-          .cost(700)
+          .full("texts=16 stepwise=384")
+          .cost(900)
           .point(compute_perplexity)
           .rows(rows_with_groups));
 }
