@@ -84,54 +84,70 @@ def attention(results):
 def bits(results):
     """F4: errors against bits and group size."""
     ds = results.dataset
-    fig, axes = style.figure(1, 3, PAGE, 2.8, sharey=True)
+    fig, axes = style.figure(1, 3, PAGE, 3.2, sharey=True)
+    lines = dict(zip(ds["group"].values, (":", "--", "-")[-len(ds["group"]) :]))
     for panel, (output, dim, title) in zip(axes[0], (("k_rel_f", "scheme", "keys"), ("v_rel_f", "scheme", "values"), ("o_err", "pair", "output of attention"))):
-        for name in texts(ds[dim]):
-            for group, line in zip(ds["group"].values, (":", "--", "-")[-len(ds["group"]) :]):
+        names = texts(ds[dim])
+        for i, name in enumerate(names):
+            place = ds["bits"].values + (i - (len(names) - 1) / 2) * 0.06  # side by side where errors are equal
+            for group, line in lines.items():
                 mean = ds[output].sel({dim: name, "group": group, "tensor": seeds(ds)}).mean("tensor")
                 colour = SCHEMES[name][1] if dim == "scheme" else colour_of(name)
-                panel.plot(ds["bits"], mean, line, marker="o", markersize=2.5, linewidth=0.9, color=colour, label=(SCHEMES[name][0] if dim == "scheme" else label_of(name)).replace("\n", " ") if group == ds["group"].values[-1] else None)
-        panel.set(title=title, xlabel="bits of the codes", yscale="log", xticks=ds["bits"].values)
+                label = (SCHEMES[name][0] if dim == "scheme" else label_of(name)).replace("\n", " ")
+                panel.plot(place, mean, line, marker=MARKERS[i], markersize=2.5, linewidth=0.9, color=colour, label=label if group == ds["group"].values[-1] else None)
+        panel.set(title=title, xlabel="bits of the codes", xticks=ds["bits"].values)
+        style.log_numbers(panel, "y")
         style.legend_under(panel)
-    axes[0, 0].set_ylabel("relative error (lines: G = " + ", ".join(str(g) for g in ds["group"].values) + ")")
+    axes[0, 0].set_ylabel("relative error")
+    handles = [axes[0, 0].plot([], [], line, color=GREY)[0] for line in lines.values()]
+    style.legend_below(fig, handles, [f"G = {group}" for group in lines], len(lines))
     return fig
 
 
 def baselines(results):
-    """KIVI, KVQuant, GEAR and QuaRot on equal heads: error of the output against stored bits."""
+    """KIVI, KVQuant, GEAR, QuaRot and others on equal heads: errors and stored bits, method by method."""
     ds = results.dataset
-    fig, axes = style.figure(1, 3, PAGE, 3.8, sharex=True)
-    for panel, (output, name) in zip(axes[0], (("k_rel_f", "keys"), ("v_rel_f", "values"), ("o_err", "output"))):
-        for i, method in enumerate(texts(ds["cache"])):
-            drawn = ds.sel(cache=method, tensor=seeds(ds)).mean("tensor")
-            panel.plot(drawn["stored_bits"], drawn[output], "-", marker=MARKERS[i % len(MARKERS)], color=style.COLOURS[i % 8], linewidth=0.7, markersize=3.5, label=label_of(method))
-            for b in ds["bits"].values:
-                value = published("baselines", f"{output}[method={method},bits={b}]")
+    methods = texts(ds["cache"])
+    fig, axes = style.figure(1, 4, PAGE, 1.0 + 0.21 * len(methods), sharey=True)
+    drawn = ds.sel(tensor=seeds(ds)).mean("tensor")
+    for panel, (output, name) in zip(axes[0], (("k_rel_f", "keys"), ("v_rel_f", "values"), ("o_err", "output"), ("stored_bits", "bits"))):
+        for i, bits in enumerate(ds["bits"].values):
+            for y, method in enumerate(methods):
+                panel.plot(drawn[output].sel(cache=method, bits=bits), y, MARKERS[i], markersize=3.5, color=style.COLOURS[i])
+                value = published("baselines", f"{output}[method={method},bits={bits}]")
+                ratio = published("baselines", f"k_over_kivi_g128[method={method},bits={bits}]")
+                if output == "k_rel_f" and ratio is not None:
+                    value = ratio * published("baselines", f"k_rel_f[method=kivi_g128,bits={bits}]")
                 if value is not None:
-                    panel.plot(float(drawn["stored_bits"].sel(bits=b)), value, **hollow(BLACK, "D", 6))
-        panel.set(title=name, xlabel="stored bits a value", yscale="log")
-    axes[0, 0].set_ylabel("relative error")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+                    panel.plot(value, y, **hollow(BLACK, "D", 6))
+        panel.set(title=name, xlabel="stored bits a value" if output == "stored_bits" else "relative error")
+        if output != "stored_bits":
+            style.log_numbers(panel, "x")
+    axes[0, 0].set_yticks(range(len(methods)), [label_of(m) for m in methods])
+    axes[0, 0].invert_yaxis()
+    handles = [axes[0, 0].plot([], [], MARKERS[i], color=style.COLOURS[i])[0] for i in range(len(ds["bits"]))]
     handles.append(axes[0, 0].plot([], [], **hollow(BLACK, "D", 6))[0])
-    style.legend_below(fig, handles, labels + ["independent simulation"], 4)
+    style.legend_below(fig, handles, [f"{b} bits" for b in ds["bits"].values] + ["independent simulation"], 4)
     return fig
 
 
 def length(results):
     """F5: error of the output against the length of the context."""
     ds = results.dataset
-    fig, axes = style.figure(1, 2, PAGE, 2.7)
-    for i, method in enumerate(texts(ds["cache"])):
-        for panel, output in zip(axes[0], ("o_err", "stored_bits")):
+    methods = texts(ds["cache"])
+    fig, axes = style.figure(1, 2, PAGE, 3.0)
+    for i, method in enumerate(methods):
+        # side by side, or one within the other, where values are equal
+        for panel, output, aside, size in zip(axes[0], ("o_err", "stored_bits"), (0.07, 0), (3, 6 - 0.7 * i)):
+            place = ds["context"].values * 2 ** ((i - (len(methods) - 1) / 2) * aside)
             mean, spread = ds[output].sel(cache=method).mean("draw"), ds[output].sel(cache=method).std("draw")
-            panel.errorbar(ds["context"], mean, spread, marker=MARKERS[i], markersize=3, linewidth=0.9, capsize=2, color=colour_of(method), label=label_of(method))
-            panel.set_xscale("log", base=2)
-            panel.set_xticks(ds["context"].values, [str(c) for c in ds["context"].values])
-            panel.set_xlabel("tokens in the cache")
-    axes[0, 0].set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("‖O − O^‖ / ‖O‖, decoded tokens")
-    axes[0, 1].set(ylabel="stored bits a value")
-    axes[0, 1].legend()
+            panel.errorbar(place, mean, spread, marker=MARKERS[i], markersize=size, linewidth=0.9, elinewidth=0.7, capsize=1.5, color=colour_of(method), label=label_of(method))
+    for panel, label in zip(axes[0], ("‖O − O^‖ / ‖O‖, decoded tokens", "stored bits a value")):
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(ds["context"].values, [str(c) for c in ds["context"].values])
+        panel.minorticks_off()
+        panel.set(xlabel="tokens in the cache", ylabel=label, ylim=(0, None))
+    style.legend_below(fig, *axes[0, 0].get_legend_handles_labels(), 3)
     return fig
 
 
@@ -145,8 +161,9 @@ def formats(results):
         for i, name in enumerate(chosen):
             mean = ds[output].sel({dim: name, "tensor": seeds(ds)}).mean("tensor")
             colour = SCHEMES[name][1] if dim == "scheme" else colour_of(name)
-            panel.plot(mean, y, MARKERS[i], color=colour, label=SCHEMES[name][0].replace("\n", " ") if dim == "scheme" else label_of(name))
+            panel.plot(mean, y, MARKERS[i], markersize=6 - i, color=colour, label=SCHEMES[name][0].replace("\n", " ") if dim == "scheme" else label_of(name))
         panel.set(title={"k_rel_f": "keys", "v_rel_f": "values", "o_err": "output"}[output], xlabel="relative error", xlim=(0, None))
+        panel.locator_params(axis="x", nbins=4)
         style.legend_under(panel, 1)
     stored = ds["stored_bits"].sel(tensor=seeds(ds)[0])
     axes[0, 0].set_yticks(y, [f"{n}  ({float(stored.sel(format=n)):.2f})" for n in names])
@@ -180,6 +197,7 @@ def average_bits(results):
                 panel.plot(value, y, **hollow(BLACK, "D", 5))
         panel.set(xlabel="bits a cached value", title={"published": "heads of 128, 8192 tokens", "model": "heads of 64, 2048 tokens"}[setting], xlim=(0, left.max() * 1.15))
         panel.grid(False, axis="y")
+    axes[0, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     handles.append(axes[0, 0].plot([], [], **hollow(BLACK, "D", 5))[0])
     style.legend_below(fig, handles, labels + ["printed"], 8)

@@ -6,6 +6,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
 # widths in inches: one column, the full page
 COLUMN, PAGE = 3.4, 7.0
@@ -52,6 +53,15 @@ def hollow(colour=BLACK, marker="D", size=5):
 def figure(rows=1, columns=1, width=PAGE, height=2.6, **keywords):
     """A figure of `width` x `height` inches and its axes, always as a 2-D array."""
     return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **keywords)
+
+
+def log_numbers(panel, name):
+    """Makes "x" or "y" a logarithmic axis that names 1, 2 and 5 of each decade as plain numbers, also within one decade."""
+    panel.set(**{f"{name}scale": "log"})
+    axis = panel.xaxis if name == "x" else panel.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend_below(fig, handles, labels, columns):
