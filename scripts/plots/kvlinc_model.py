@@ -10,21 +10,21 @@ from .style import BLACK, COLOURS, GREY, MARKERS, PAGE, hollow
 def layers(results):
     """Errors layer by layer, and a map of layer and head."""
     ds = results.dataset
-    fig, axes = style.figure(2, 3, PAGE, 5.2)
+    fig, axes = style.figure(2, 3, PAGE, 6.0)
     layer = ds["layer"].values
     for panel, (output, title) in zip(axes[0], (("k_rel_f", "keys, ‖K − K^‖ / ‖K‖"), ("v_rel_f", "values, ‖V − V^‖ / ‖V‖"))):
         for scheme, (label, colour) in SCHEMES.items():
             panel.plot(layer, ds[output].sel(scheme=scheme).median(("text", "head")), marker=".", linewidth=0.9, color=colour, label=label.replace("\n", " "))
         panel.set(title=title, xlabel="layer", ylim=(0, None))
-        style.legend_under(panel)
+        style.legend_under(panel, 1)
     for method in ("kivi", "quarot", "kvlinc", "had_channel", "gear_l", "kvquant"):
         axes[0, 2].plot(layer, ds["o_err"].sel(cache=method).median(("text", "head")), marker=".", linewidth=0.9, color=colour_of(method), label=label_of(method))
     axes[0, 2].set(title="output, ‖O − O^‖ / ‖O‖", xlabel="layer")
     style.log_numbers(axes[0, 2], "y")
-    style.legend_under(axes[0, 2])
-    maps = (("K: Had. channel / raw channel", ds["k_rel_f"].sel(scheme="had_channel") / ds["k_rel_f"].sel(scheme="raw_channel")),
-            ("O: KVLinC quantiser / KIVI", ds["o_err"].sel(cache="kvlinc") / ds["o_err"].sel(cache="kivi")),
-            ("O: K Had. channel / raw channel", ds["o_err"].sel(cache="had_channel") / ds["o_err"].sel(cache="kvlinc")))
+    style.legend_under(axes[0, 2], 1)
+    maps = (("keys, Had. / raw channel", ds["k_rel_f"].sel(scheme="had_channel") / ds["k_rel_f"].sel(scheme="raw_channel")),
+            ("output, KVLinC quantiser / KIVI", ds["o_err"].sel(cache="kvlinc") / ds["o_err"].sel(cache="kivi")),
+            ("output, K Had. / raw channel", ds["o_err"].sel(cache="had_channel") / ds["o_err"].sel(cache="kvlinc")))
     for panel, (title, ratio) in zip(axes[1], maps):
         picture = ratio.median("text").transpose("head", "layer").values
         far = max(0.05, float(np.nanmax(np.abs(np.log2(picture)))))
@@ -32,7 +32,7 @@ def layers(results):
         panel.set(title=title, xlabel="layer", yticks=range(picture.shape[0]))
         panel.set_xticks(range(0, len(layer), max(1, len(layer) // 6)), [str(v) for v in layer[:: max(1, len(layer) // 6)]])
         panel.grid(False)
-        fig.colorbar(image, ax=panel, fraction=0.05, pad=0.02, label="log₂ ratio").ax.tick_params(labelsize=5)
+        fig.colorbar(image, ax=panel, location="bottom", fraction=0.06, label="log₂ ratio").ax.tick_params(labelsize=6)
     axes[1, 0].set_ylabel("KV head")
     return fig
 
@@ -95,28 +95,44 @@ def perplexity(results):
     return fig
 
 
+def change_row(panel, row, ratio, marker, colour):
+    """Heads of a setting as markers, and their median: percent by which a ratio differs from 1."""
+    change = 100 * (ratio - 1)
+    panel.plot(change, row + np.linspace(-0.25, 0.25, len(change)), marker, color=colour, markersize=3.5)
+    panel.plot([np.median(change)] * 2, [row - 0.4, row + 0.4], color=BLACK, linewidth=0.9)
+
+
 def adapters(results):
     """F6: output error with and without correction adapters, head by head, and their validation curves."""
     ds = results.dataset
     settings = [(d, g, r) for d in ds["features"].values for g in ds["gain"].values for r in ds["rate"].values]
-    fig, axes = style.figure(1, 2, PAGE, 3.4)
+    fig, axes = style.figure(1, 2, PAGE, 1.4 + 0.22 * (len(settings) + len(ds["features"])), width_ratios=(3, 2))
     left, right = axes[0]
+    labels = []
     for i, (features, gain, rate) in enumerate(settings):
         point = ds.sel(features=features, gain=gain, rate=rate)
-        plain, corrected = point["o_err_plain"].values.ravel(), point["o_err_corrected"].values.ravel()
-        if not np.isfinite(corrected).any():
+        ratio = (point["o_err_corrected"] / point["o_err_plain"]).values.ravel()
+        if not np.isfinite(ratio).any():
             continue
-        look = {"color": COLOURS[i % len(COLOURS)], "label": f"D = {features}, gain {gain:g}, rate {rate:g}"}
-        left.plot(plain, corrected / plain, MARKERS[i % len(MARKERS)], markersize=3.5, **look)
+        colour = COLOURS[i % len(COLOURS)]
+        change_row(left, len(labels), ratio, MARKERS[i % len(MARKERS)], colour)
+        labels.append(f"D = {features}, gain {gain:g}, rate {rate:g}")
         curve = (point["validation_loss"] / point["validation_loss"].isel(epoch=0)).values.reshape(-1, ds.sizes["epoch"])
-        right.plot(ds["epoch"], np.nanmedian(curve, 0), linestyle="-" if gain == ds["gain"].values[0] else "--", **look)
-    first = ds.isel(features=0, gain=0, rate=0)
-    left.plot(first["o_err_plain"].values.ravel(), (first["o_err_kivi"] / first["o_err_plain"]).values.ravel(), "x", color=GREY, markersize=3.5, label="KIVI of equal bits")
-    left.axhline(1, color=BLACK, linewidth=0.6)
-    left.set(xlabel="‖O − O^‖ / ‖O‖ of the quantiser, held-out text", ylabel="with adapters / without")
+        right.plot(ds["epoch"], np.nanmedian(curve, 0), linestyle="-" if gain == ds["gain"].values[0] else "--", color=colour, marker=MARKERS[i % len(MARKERS)], markersize=3, markevery=max(1, ds.sizes["epoch"] // 6))
+    for features in ds["features"].values:
+        first = ds.sel(features=features).isel(gain=0, rate=0)
+        ratio = (first["o_err_kivi"] / first["o_err_plain"]).values.ravel()
+        if np.isfinite(ratio).any():
+            change_row(left, len(labels), ratio, "x", GREY)
+            labels.append(f"KIVI at the bits of D = {features}")
+    left.axvline(0, color=BLACK, linewidth=0.6)
+    left.set_xscale("symlog", linthresh=1)
+    left.margins(x=0.05)
+    left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    left.set_yticks(range(len(labels)), labels)
+    left.invert_yaxis()
+    left.set(xlabel="change of ‖O − O^‖ against the quantiser alone (%)", title="heads on held-out text and their median")
     right.axhline(1, color=BLACK, linewidth=0.6)
-    right.set(xlabel="passes over the training text", ylabel="validation loss / initial, median head")
-    for panel in (left, right):
-        style.log_numbers(panel, "y")
-    style.legend_below(fig, *left.get_legend_handles_labels(), 3)
+    style.log_numbers(right, "y")
+    right.set(xlabel="passes over the training text", ylabel="validation loss / initial", title="median head")
     return fig
