@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "experiments/tools/model_options.hpp"
@@ -92,7 +93,7 @@ class Capture {
       declare_linears(layer);
       const std::string prefix = fmt::format("model.layers.{}.self_attn.", layer);
       for (const char* kind : {"q_pre", "k_pre", "q", "k", "v"})
-        if (request_.has(kind)) add(prefix + kind, prefix + kind, kind);
+        if (request_.has(kind)) add(prefix + kind, prefix + kind, kind, layer);
     }
     if (request_.has("logits")) {
       const std::vector<std::size_t> shape = {request_.windows, request_.context, model_.config().vocabulary};
@@ -104,20 +105,26 @@ class Capture {
   std::size_t tensors() const { return tensors_; }
 
  private:
-  std::vector<store::Attribute> attributes(const std::string& kind) const {
+  // `layer`: of attention's tensors, whose keys say how many of them a query sees.
+  std::vector<store::Attribute> attributes(const std::string& kind, std::optional<int> layer = {}) const {
     const std::string rope = kind == "q" || kind == "k"           ? "after"
                              : kind == "q_pre" || kind == "k_pre" ? "before"
                                                                   : "none";
-    return {{"kind", kind},
-            {"axes", kind == "w" ? std::string("out,in") : std::string("window,token,channel")},
-            {"rope", rope}};
+    std::vector<store::Attribute> list = {
+        {"kind", kind},
+        {"axes", kind == "w" ? std::string("out,in") : std::string("window,token,channel")},
+        {"rope", rope}};
+    if (layer && (kind == "k" || kind == "k_pre"))
+      list.push_back({"sliding_window", model_.config().window[static_cast<std::size_t>(*layer)]});
+    return list;
   }
 
   // A tensor that a site delivers in every window.
-  std::size_t add(const std::string& name, const std::string& site, const std::string& kind) {
+  std::size_t add(const std::string& name, const std::string& site, const std::string& kind,
+                  std::optional<int> layer = {}) {
     const auto index = model_.sites().match(site).front();
     const std::size_t tensor = stream_.add(name, {request_.windows, request_.context, model_.sites()[index].width},
-                                           request_.type, attributes(kind));
+                                           request_.type, attributes(kind, layer));
     hooks_.observe(site, [this, tensor](const model::Tensor&, model::ConstRows rows) {
       stream_.append(tensor, {rows.data, rows.rows * rows.columns});
     });

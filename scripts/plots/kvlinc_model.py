@@ -74,7 +74,7 @@ def perplexity(results):
                 value = published("perplexity", f"increase[method={method},view={view},bits={bits}]") if added else None
                 if value is not None:
                     panel.plot(value, place, **hollow(BLACK, "D", 6))
-                most = max(most, number(mean))
+                most = max(most, number(mean), value or 0)
         for y in range(1, len(methods)):
             panel.axhline(y - 0.5, color="#DDDDDD", linewidth=0.4)
         panel.grid(False, axis="y")

@@ -89,7 +89,7 @@ def test_contexts_shorter_than_a_group_stay_unquantised_and_say_so(tmp_path):
         (("perplexity", "--match", "bitz"), ("did you mean 'bits'", "none, bits")),
         (("keys", "--kv-math", "fused"), ("no selected figure", "kv_math")),
         (("length", "--kv-math", "fuzed"), ("did you mean 'fused'", "exact, fused")),
-        (("perplexity", "--kv-math", "fused"), ("--stepwise 192", "256 tokens")),
+        (("perplexity", "--kv-math", "fused", "--stepwise", "192"), ("--stepwise 192", "256 tokens")),
         (("length", "--context", "64", "--queries", "100"), ("--context", "64", "100")),
         (("length", "--context", "0", "--queries", "1"), ("--context", "0", "1")),
     ],

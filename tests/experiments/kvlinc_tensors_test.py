@@ -73,6 +73,10 @@ def other_axes(file):
     file["model.layers.3.self_attn.k"].attrs["axes"] = "token,head,channel"
 
 
+def no_window(file):
+    file["model.layers.3.self_attn.k"].attrs["sliding_window"] = -3
+
+
 def no_values(file):
     del file["model.layers.3.self_attn.v"]
 
@@ -112,6 +116,21 @@ def test_each_tensor_says_whether_rope_was_applied(tmp_path):
     for head in (0, 1):
         a, b = (error.sel(tensor=f"layer-{layer}.head-{head}").values for layer in (3, 4))
         assert np.allclose(a, b, rtol=1e-3), (a, b)
+
+
+def test_keys_say_how_many_tokens_a_query_sees(tmp_path):
+    def window(size):
+        return lambda file: file["model.layers.3.self_attn.k"].attrs.update(sliding_window=size)
+
+    error = {}
+    for size in (None, 0, 1, 5, 256):
+        path = captured(tmp_path / f"{size}.h5", change=None if size is None else window(size))
+        program.run(tmp_path / str(size), "attention", "--tensors", str(path), "--seeds", "0", "--queries", "16")
+        error[size] = program.result(tmp_path / str(size), "attention").dataset["o_err"].sel(setting="d64-g128")
+    assert (error[1].sel(pair=["k_raw_channel", "k_raw_token"]) == 0).all()  # the value of the query's own token, whatever its key
+    assert (error[1].sel(pair="v_raw_token") > 0).all()
+    assert (error[None].values == error[0].values).all() and (error[0].values == error[256].values).all()
+    assert np.abs(error[5].values / error[0].values - 1).max() > 0.05
 
 
 LLAMA3 = SOURCE / "tests/vectors/model/llama3"
@@ -204,6 +223,7 @@ def no_tokens(file):
         (nan_key, ("nan", "token 17", "channel 5")),
         (no_theta, ("rope_theta", "base of the rotary embedding")),
         (no_rope, ("rope", "after or before")),
+        (no_window, ("sliding_window", "one integer")),
         (other_axes, ("token,head,channel", "window,token,channel")),
         (no_values, ("self_attn.v",)),
         (wrong_width, ("(1, 256, 64)", "96")),

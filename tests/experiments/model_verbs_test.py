@@ -185,6 +185,7 @@ def test_capture_writes_what_the_model_has(tokens, tmp_path):
         name = "model.layers.0.mlp.up_proj"
         assert file[name + ".x"] == file["model.layers.0.mlp.gate_proj.x"]  # one dataset under two names
         assert file[name + ".dy"].shape == (3, 16, 80) and file["model.layers.1.self_attn.k"].attrs["rope"] == b"after"
+        assert file["model.layers.1.self_attn.k"].attrs["sliding_window"] == 0
         # dL/dW of the whole = sum over windows; each window's loss is a mean of its own
         x, dy = file[name + ".x"][:], file[name + ".dy"][:]
         assert np.isfinite(x).all() and np.abs(dy).max() > 0

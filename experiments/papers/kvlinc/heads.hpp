@@ -49,7 +49,8 @@ std::shared_ptr<const model::Rope> make_rope(std::size_t d, double theta, const 
 
 /// Heads of the tensors that the parameter `tensors` names: "sample" (committed: layers 0, 15 and 29 of SmolLM2-135M on
 /// 512 tokens), or a file as lowbit capture writes it: q, k and v of equal windows and tokens, each q and k with its
-/// attribute "rope" (before or after); k_pre where it is there, else k turned back. Attributes of the file: heads,
+/// attribute "rope" (before or after), k with "sliding_window" too where a query sees so many tokens alone; k_pre where
+/// it is there, else k turned back. Attributes of the file: heads,
 /// kv_heads, head_dim, rope_theta, first_position = 0; rope_scaling (none, linear with rope_factor, llama3 with
 /// rope_low_frequency_factor, rope_high_frequency_factor and rope_original_context too; none where it is missing), and
 /// head_mapping, if given, as capture writes it. Errors (bad_data): attributes that are missing, shapes that do not fit
@@ -73,6 +74,7 @@ class TensorFile {
     std::string name, prefix;
     std::size_t window, head;
     bool k_rotated, q_rotated, has_k_pre;
+    std::size_t sliding_window;
   };
   std::string path_;
   std::vector<Entry> entries_;

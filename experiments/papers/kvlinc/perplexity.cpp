@@ -162,9 +162,9 @@ Experiment perplexity() {
           .paper(kPaper, "T2", "Perplexity of a small model on quantised caches")
           .param("residual", 128, "tokens that stay open in the views decode and prefill_fp; a multiple of 128",
                  between(0, 4096))
-          .param("stepwise", 192,
+          .param("stepwise", 272,
                  "tokens of the first text that are also decoded one by one at the first bits, to count codes that "
-                 "differ",
+                 "differ; beyond twice the residual window there are codes of tokens that have read codes",
                  between(0, 1 << 17))
           .param("group_span", "head",
                  "token-wise groups and thresholds end at the head, or run over the layer's heads",

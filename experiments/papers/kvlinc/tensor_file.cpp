@@ -91,6 +91,17 @@ bool is_rotated(const std::string& path, const std::string& name) {
   return rope == "after";
 }
 
+// Tokens that a query of these keys sees; 0: all up to its own, as where the attribute is missing.
+std::size_t window_of(const std::string& path, const std::string& name) {
+  const Attributes keys{path, name};
+  if (!keys.has("sliding_window")) return 0;
+  const char* meaning = "tokens that a query sees; 0: all";
+  if (const auto* value = std::get_if<std::int64_t>(&keys.at("sliding_window", meaning));
+      value != nullptr && *value == 0)
+    return 0;
+  return keys.count("sliding_window", meaning);
+}
+
 const StoredTensor* find(const std::vector<StoredTensor>& tensors, const std::string& name) {
   const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
   return found == tensors.end() ? nullptr : &*found;
@@ -190,13 +201,14 @@ TensorFile::TensorFile(const std::string& tensors) : path_(path_of(tensors)) {
       throw_error(ExitCode::bad_data, "'{}': attribute 'rope' of '{}' is 'after'; before is expected", path_,
                   k_pre->name);
     const bool k_rotated = is_rotated(path_, t.name), q_rotated = is_rotated(path_, prefix + "q");
+    const std::size_t sliding = window_of(path_, t.name);
     const std::size_t dot = t.name.rfind('.', t.name.size() - kEnd.size() - 1);
     const std::string layer = t.name.substr(dot + 1, t.name.size() - kEnd.size() - dot - 1);
     for (std::size_t window = 0; window < t.shape[0]; ++window)
       for (std::size_t head = 0; head < kv_heads_; ++head) {
         const std::string name = fmt::format("layer-{}.head-{}", layer, head);
         entries_.push_back({t.shape[0] == 1 ? name : fmt::format("window-{}.{}", window, name), prefix, window, head,
-                            k_rotated, q_rotated, k_pre != nullptr});
+                            k_rotated, q_rotated, k_pre != nullptr, sliding});
       }
   }
   if (entries_.empty())
@@ -234,6 +246,7 @@ Head TensorFile::load(const std::string& name, std::size_t queries, bool calibra
   Head head;
   head.d = head_dim_;
   head.rope = rope_;
+  head.window = found->sliding_window;
   head.first_position = static_cast<std::int64_t>(fitted);
   head.k = rows_from(k, fitted, tokens);
   head.k_pre = rows_from(k_pre, fitted, tokens);
