@@ -66,12 +66,15 @@ void row_products_ref(ConstRows w, const float* x, float* y) {
 }
 
 LOWBIT_CLONES void weighted_sum(const float* weight, ConstRows v, float* y) {
-  constexpr std::size_t kWide = 64;
+  constexpr std::size_t kWide = 64, kLine = 16, kAhead = 16;  // rows that are fetched ahead, beyond the last one too
   std::size_t c = 0;
   for (; c + kWide <= v.columns; c += kWide) {
     float sum[kWide] = {};
-    for (std::size_t i = 0; i < v.rows; ++i)
-      for (std::size_t j = 0; j < kWide; ++j) sum[j] += weight[i] * v.row(i)[c + j];
+    for (std::size_t i = 0; i < v.rows; ++i) {
+      const float* row = v.row(i) + c;
+      for (std::size_t j = 0; j < kWide; j += kLine) __builtin_prefetch(row + kAhead * v.stride + j);
+      for (std::size_t j = 0; j < kWide; ++j) sum[j] += weight[i] * row[j];
+    }
     for (std::size_t j = 0; j < kWide; ++j) y[c + j] = sum[j];
   }
   for (; c < v.columns; ++c) {
