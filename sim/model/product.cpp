@@ -11,7 +11,7 @@ namespace lowbit::model {
 namespace {
 
 // Each call packs its operands anew: larger tiles pack less, smaller ones share better.
-constexpr std::size_t kRowTile = 256;
+constexpr std::size_t kRowTile = 512;
 constexpr std::size_t kColumnTile = 384;
 // lm_head: few rows, so many columns that each thread gets enough wide tiles.
 constexpr std::size_t kWideTile = 1536, kWide = 16384;
@@ -27,9 +27,18 @@ std::size_t tiles(std::size_t n, std::size_t tile) {
   return (n + tile - 1) / tile;
 }
 
+// At most `tile`, so that all tiles of n are of about one size: a gradient often has no more of them than there are
+// threads.
+std::size_t even_tile(std::size_t n, std::size_t tile) {
+  constexpr std::size_t kStep = 16;
+  const std::size_t parts = std::max<std::size_t>(1, tiles(n, tile));
+  return std::max(kStep, tiles(tiles(n, parts), kStep) * kStep);
+}
+
 struct Tiling {
   std::size_t row_tile, column_tile;
-  explicit Tiling(const Product& p) : row_tile(kRowTile), column_tile(p.y.columns >= kWide ? kWideTile : kColumnTile) {}
+  explicit Tiling(const Product& p)
+      : row_tile(kRowTile), column_tile(p.y.columns >= kWide ? kWideTile : even_tile(p.y.columns, kColumnTile)) {}
   std::size_t count(const Product& p) const { return tiles(p.y.rows, row_tile) * tiles(p.y.columns, column_tile); }
 };
 
@@ -88,18 +97,6 @@ void multiply(std::span<const Product> products, Threads& threads) {
     multiply_tile(products[i], Tiling(products[i]), task - first[i]);
   });
 }
-
-namespace {
-
-// At most `tile`, so that all tiles of n are of about one size: a gradient often has no more of them than there are
-// threads.
-std::size_t even_tile(std::size_t n, std::size_t tile) {
-  constexpr std::size_t kStep = 16;
-  const std::size_t parts = std::max<std::size_t>(1, tiles(n, tile));
-  return std::max(kStep, tiles(tiles(n, parts), kStep) * kStep);
-}
-
-}  // namespace
 
 void multiply_by_weight(ConstRows dy, ConstRows w, Rows dx, bool add, Threads& threads) {
   assert(dy.columns == w.rows && dx.columns == w.columns && dx.rows == dy.rows);
