@@ -19,6 +19,8 @@ void row_products(ConstRows w, const float* x, float* y) {
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 #include "formats/kernels/fold-inl.h"
 #include "formats/kernels/kernels.hpp"
@@ -30,8 +32,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, 16>;
 constexpr std::size_t kWidth = hn::MaxLanes(D()), kVectors = kRowLanes / kWidth;
-// What lies at least so many values ahead, in whole rows, is asked for from memory, beyond the last row too; not for the
-// second cache, since nothing is read twice (4 to 8 % faster).
+// What lies at least so many values ahead, in whole rows, is asked for from memory, beyond the last row too; not for
+// the second cache, since nothing is read twice (4 to 8 % faster).
 constexpr std::size_t kAhead = 1024, kLine = 16;
 
 struct Lanes {
@@ -51,11 +53,20 @@ struct Lanes {
   }
 };
 
-void RowProducts(ConstRows w, const float* x, float* y) {
+// x and zeros up to whole lanes, aligned: loads that straddle cache lines, on both sides, cost a fourth of the speed.
+const float* aligned_copy(const float* x, std::size_t n, std::size_t room) {
+  static thread_local std::vector<float> copy;
+  copy.resize(std::max(copy.size(), room + kLine));
+  float* begin = copy.data() + (64 - reinterpret_cast<std::uintptr_t>(copy.data()) % 64) % 64 / sizeof(float);
+  std::fill(std::copy_n(x, n, begin), begin + room, 0.0f);
+  return begin;
+}
+
+void RowProducts(ConstRows w, const float* unaligned_x, float* y) {
   const std::size_t whole = w.columns / kRowLanes * kRowLanes, rest = w.columns - whole;
+  const float* x = aligned_copy(unaligned_x, w.columns, whole + kRowLanes);
   // zeros beyond the end change no sum: no lane is ever -0
-  alignas(64) float last_x[kRowLanes] = {}, last_w[kRowLanes] = {};
-  std::copy_n(x + whole, rest, last_x);
+  alignas(64) float last_w[kRowLanes] = {};
   const std::size_t ahead = (kAhead / std::max<std::size_t>(1, w.columns) + 1) * w.stride;
   for (std::size_t i = 0; i < w.rows; ++i) {
     const float* row = w.row(i);
@@ -67,7 +78,7 @@ void RowProducts(ConstRows w, const float* x, float* y) {
     }
     if (rest > 0) {
       std::copy_n(row + whole, rest, last_w);
-      lanes.add(last_w, last_x);
+      lanes.add(last_w, x + whole);
     }
     y[i] = lanes.total();
   }

@@ -55,10 +55,10 @@ float Read(const float* x, std::size_t n, std::size_t ahead) {
   for (std::size_t i = 0; i < n; i += kStep) {
     if constexpr (kPrefetch) prefetch<false>(x + i + ahead);
     for (std::size_t k = 0; k < kStep; k += 4 * lanes) {
-      a = hn::Max(a, hn::Load(d, x + i + k));
-      b = hn::Max(b, hn::Load(d, x + i + k + lanes));
-      c = hn::Max(c, hn::Load(d, x + i + k + 2 * lanes));
-      e = hn::Max(e, hn::Load(d, x + i + k + 3 * lanes));
+      a = hn::Max(a, hn::LoadU(d, x + i + k));
+      b = hn::Max(b, hn::LoadU(d, x + i + k + lanes));
+      c = hn::Max(c, hn::LoadU(d, x + i + k + 2 * lanes));
+      e = hn::Max(e, hn::LoadU(d, x + i + k + 3 * lanes));
     }
   }
   return hn::GetLane(hn::Max(hn::Max(a, b), hn::Max(c, e)));
