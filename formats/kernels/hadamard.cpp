@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "formats/kernels/hadamard.hpp"
+#include "formats/kernels/held-inl.h"
 #include "formats/kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,8 +42,8 @@ HWY_INLINE hn::Vec<DU> partners(std::size_t stride) {
 
 /// The butterflies inside one vector.
 struct LaneSteps {
-  V sign1, sign2, sign4, sign8;
-  hn::Vec<DU> partner4, partner8;
+  Held<D> sign1, sign2, sign4, sign8;
+  Held<DU> partner4, partner8;
   LaneSteps()
       : sign1(step_signs(1)),
         sign2(step_signs(2)),
@@ -59,8 +60,8 @@ struct LaneSteps {
     const D d;
     if (width > 1) v = step(v, hn::Shuffle2301(v), sign1);
     if (width > 2) v = step(v, hn::Shuffle1032(v), sign2);
-    if (width > 4) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner4)), sign4);
-    if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, partner8)), sign8);
+    if (width > 4) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, hn::Vec<DU>(partner4))), sign4);
+    if (width > 8) v = step(v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, hn::Vec<DU>(partner8))), sign8);
 #endif
     return v;
   }
@@ -88,7 +89,7 @@ struct Pass {
   LaneSteps steps;
   const float *signs_in, *signs_out;
   std::size_t width;
-  V norm;
+  Held<D> norm;
   Pass(const HadamardPlan& plan, const LaneSteps& lane_steps, std::size_t row)
       : steps(lane_steps),
         signs_in(plan.signs_in),
@@ -110,7 +111,7 @@ struct Pass {
   HWY_INLINE void store(V v, float* y, std::size_t at, [[maybe_unused]] V& bad) const {
     const D d;
     if constexpr (kLast) {
-      v = hn::Mul(v, norm);
+      v = hn::Mul(v, V(norm));
       if (signs_out != nullptr) v = hn::Mul(v, hn::LoadU(d, signs_out + at));
       if constexpr (kTo == To::maximum) {
         const hn::RebindToSigned<D> di;  // as integers, NaN and infinity are the largest

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "formats/kernels/grid-inl.h"
+#include "formats/kernels/held-inl.h"
 #include "formats/random.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,7 +72,7 @@ struct PhiloxStart {
 
 /// Counters at work. Low halves of 64-bit lanes hold the 32-bit numbers; what is above never matters.
 struct Philox {
-  V64 c0, c1, c2, c3;
+  Held<D64> c0, c1, c2, c3;
   /// After two rounds, whose other halves are the same for all counters.
   HWY_INLINE Philox(V64 counter, const PhiloxStart& start) {
     const D64 d64;
@@ -84,8 +85,8 @@ struct Philox {
 
   HWY_INLINE void round(V64 key0, V64 key1) {
     const V64 a = product(c0, 0xD2511F53u), b = product(c2, 0xCD9E8D57u);
-    c0 = hn::Xor3(upper(b), c1, key0);
-    c2 = hn::Xor3(upper(a), c3, key1);
+    c0 = hn::Xor3(upper(b), V64(c1), key0);
+    c2 = hn::Xor3(upper(a), V64(c3), key1);
     c1 = b;
     c3 = a;
   }

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "formats/kernels/fold-inl.h"
+#include "formats/kernels/held-inl.h"
 #include "formats/kernels/statistics.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,7 +21,7 @@ namespace lowbit::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DD = hn::CappedTag<double, 8>;
+using DD = hn::CappedTag<double, fixed_lanes<double>(8)>;
 using DF = hn::Rebind<float, DD>;
 using VD = hn::Vec<DD>;
 using DW = hn::CappedTag<float, 16>;
@@ -31,25 +32,25 @@ constexpr std::size_t kVectors = kSumLanes / kWidth;
 
 /// 16 lanes of one sum.
 struct Lanes {
-  VD v[kVectors];
+  Held<DD> v[kVectors];
   Lanes() {
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = hn::Zero(DD());
   }
-  HWY_INLINE void add(std::size_t k, VD value) { v[k] = hn::Add(v[k], value); }
-  HWY_INLINE void raise(std::size_t k, VD value) { v[k] = hn::Max(v[k], value); }
+  HWY_INLINE void add(std::size_t k, VD value) { v[k] = hn::Add(VD(v[k]), value); }
+  HWY_INLINE void raise(std::size_t k, VD value) { v[k] = hn::Max(VD(v[k]), value); }
 
   /// The lanes added pairwise: 8 apart, 4, 2, 1. A NaN is the canonical one.
   HWY_INLINE double total() const {
-    VD sums[kVectors];
+    Held<DD> sums[kVectors];
     for (std::size_t k = 0; k < kVectors; ++k) sums[k] = v[k];
     for (std::size_t half = kVectors / 2; half > 0; half /= 2)
-      for (std::size_t k = 0; k < half; ++k) sums[k] = hn::Add(sums[k], sums[k + half]);
+      for (std::size_t k = 0; k < half; ++k) sums[k] = hn::Add(VD(sums[k]), VD(sums[k + half]));
     const double sum = fold(DD(), sums[0]);
     return std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN() : sum;
   }
   HWY_INLINE double largest() const {
     alignas(64) double lanes[kSumLanes];
-    for (std::size_t k = 0; k < kVectors; ++k) hn::Store(v[k], DD(), lanes + k * kWidth);
+    for (std::size_t k = 0; k < kVectors; ++k) hn::Store(VD(v[k]), DD(), lanes + k * kWidth);
     return *std::max_element(lanes, lanes + kSumLanes);
   }
 };

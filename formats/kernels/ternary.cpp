@@ -13,9 +13,9 @@
 #include "formats/kernels/strip-inl.h"
 #include "formats/kernels/ternary.hpp"
 
-// Vectors of four doubles.
+// Vectors of four doubles, in structures.
 #undef LOWBIT_FOUR_DOUBLES
-#define LOWBIT_FOUR_DOUBLES (HWY_MAX_BYTES >= 32 && !HWY_HAVE_SCALABLE && HWY_TARGET != HWY_SCALAR)
+#define LOWBIT_FOUR_DOUBLES (HWY_MAX_BYTES >= 32 && !LOWBIT_SIZELESS && HWY_TARGET != HWY_SCALAR)
 
 HWY_BEFORE_NAMESPACE();
 namespace lowbit::kernels {

@@ -23,6 +23,7 @@ void row_products(ConstRows w, const float* x, float* y) {
 #include <vector>
 
 #include "formats/kernels/fold-inl.h"
+#include "formats/kernels/held-inl.h"
 #include "formats/kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,25 +31,26 @@ namespace lowbit::model {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using D = hn::CappedTag<float, 16>;
+using D = hn::CappedTag<float, kernels::HWY_NAMESPACE::fixed_lanes<float>(16)>;
+using V = hn::Vec<D>;
 constexpr std::size_t kWidth = hn::MaxLanes(D()), kVectors = kRowLanes / kWidth;
 // What lies at least so many values ahead, in whole rows, is asked for from memory, beyond the last row too; not for
 // the second cache, since nothing is read twice (4 to 8 % faster).
 constexpr std::size_t kAhead = 1024, kLine = 16;
 
 struct Lanes {
-  hn::Vec<D> sum[kVectors];
-  HWY_INLINE void clear() {
+  kernels::HWY_NAMESPACE::Held<D> sum[kVectors];
+  HWY_INLINE Lanes() {
     for (std::size_t k = 0; k < kVectors; ++k) sum[k] = hn::Zero(D());
   }
   HWY_INLINE void add(const float* w, const float* x) {
     const D d;
     for (std::size_t k = 0; k < kVectors; ++k)
-      sum[k] = hn::Add(sum[k], hn::Mul(hn::LoadU(d, w + k * kWidth), hn::LoadU(d, x + k * kWidth)));
+      sum[k] = hn::Add(V(sum[k]), hn::Mul(hn::LoadU(d, w + k * kWidth), hn::LoadU(d, x + k * kWidth)));
   }
   HWY_INLINE float total() {
     for (std::size_t half = kVectors / 2; half > 0; half /= 2)
-      for (std::size_t k = 0; k < half; ++k) sum[k] = hn::Add(sum[k], sum[k + half]);
+      for (std::size_t k = 0; k < half; ++k) sum[k] = hn::Add(V(sum[k]), V(sum[k + half]));
     return kernels::HWY_NAMESPACE::fold(D(), sum[0]);
   }
 };
@@ -71,7 +73,6 @@ void RowProducts(ConstRows w, const float* unaligned_x, float* y) {
   for (std::size_t i = 0; i < w.rows; ++i) {
     const float* row = w.row(i);
     Lanes lanes;
-    lanes.clear();
     for (std::size_t c = 0; c < whole; c += kRowLanes) {
       for (std::size_t k = 0; k < kRowLanes; k += kLine) __builtin_prefetch(row + c + k + ahead, 0, 0);
       lanes.add(row + c, x + c);
