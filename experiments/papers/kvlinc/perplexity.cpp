@@ -193,7 +193,9 @@ Experiment perplexity() {
           .axis("text", text_numbers, "1", "window of the text")
           .draws_vary_with({})
           .where(applies)
-          .output("loss", "nat", "-log of the probability of the token that follows, mean over tokens")
+          .output("loss", "nat",
+                  "-log of the probability of the token that follows, mean over tokens; at 2 bits in the view all, "
+                  "matrix products that round otherwise (OPENBLAS_CORETYPE) move it by some hundredths")
           .output("stored_bits", "bit",
                   "bytes held while the last token attends * 8 / cached values; sealed bytes as the text has them")
           .output("matched_bits", "bit", "what --match bits aims at: those of KVLinC with adapters")
