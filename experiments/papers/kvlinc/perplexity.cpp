@@ -158,7 +158,7 @@ std::vector<Row> rows_with_groups(const Results& results) {
 
 Experiment perplexity() {
   return with_references(
-      with_caches(with_kv_math(with_model(Experiment{"kvlinc/perplexity"}, 8, 2048)))
+      with_caches(with_kv_math(with_model(Experiment{"kvlinc/perplexity"}, 4, 2048)))
           .paper(kPaper, "T2", "Perplexity of a small model on quantised caches")
           .param("residual", 128, "tokens that stay open in the views decode and prefill_fp; a multiple of 128",
                  between(0, 4096))
@@ -187,7 +187,7 @@ Experiment perplexity() {
           .axis("view", texts({"all", "decode"}, one_of({"all", "decode", "prefill_fp"})), "",
                 "what a query sees: every full block quantised; what decoding shows; an unquantised first half (whose "
                 "tokens are not counted)")
-          .axis("bits", bounded({2, 3, 4}, 2, 8), "bit",
+          .axis("bits", bounded({2, 4}, 2, 8), "bit",
                 "of the codes; in a run with 2 bits the others take the first four texts alone, without sinks and "
                 "adapters")
           .axis("text", text_numbers, "1", "window of the text")
@@ -205,8 +205,8 @@ Experiment perplexity() {
           .runs_alone()
           .quick(
               "texts=1 context=256 cache=fp,kivi,kvlinc,kvlinc_adapters bits=2 chunks=1 epochs=1 features=8 stepwise=0")
-          .full("texts=16 stepwise=384")
-          .cost(900)
+          .full("texts=8 bits=2,3,4 stepwise=384")
+          .cost(840)
           .point(compute_perplexity)
           .rows(rows_with_groups));
 }
