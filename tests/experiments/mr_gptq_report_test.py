@@ -1,7 +1,7 @@
 """The quick runs of mr_gptq: every figure runs and is drawn, rows are complete, threads do not matter, misses are known."""
 import numpy as np
 import pytest
-from paper_program import PaperProgram
+from paper_program import PaperProgram, errors
 
 program = PaperProgram("mr_gptq")
 SYNTHETIC = ["dead_zone", "gptq", "grid", "group_size", "rotation_size", "scale_format", "theory"]
@@ -50,11 +50,17 @@ def test_results_do_not_depend_on_threads(quick, tmp_path):
 
 
 def test_without_a_model_the_rows_say_not_run(tmp_path):
-    done = program.call("perplexity", "--set", "model=no-such-model", "-o", tmp_path)
-    assert done.returncode == 0, done.stderr
+    program.run(tmp_path, "perplexity", environment={"LOWBIT_MODELS": str(tmp_path / "nothing")})
     result = program.result(tmp_path, "perplexity")
     assert result.status == "not_run"
-    assert "scripts/get-model" in done.stdout + done.stderr
+    assert all("scripts/get-model smollm2-135m" in row["note"] for row in result.report)
+
+
+@pytest.mark.parametrize("figure", MODEL)
+def test_a_model_that_was_asked_for_and_is_not_there_is_an_error(tmp_path, figure):
+    done = program.call(figure, "--set", "model=no-such-model", "-o", tmp_path)
+    assert done.returncode == 66 and "no-such-model" in errors(done.stderr)[0] and len(errors(done.stderr)) == 1
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 def test_known_misses_name_rows_that_exist(quick):

@@ -2,6 +2,7 @@
 // formats, without rotation, with a Hadamard and with random Hadamard rotations of the block size.
 #include <cmath>
 
+#include "experiments/core/model_param.hpp"
 #include "experiments/papers/int_vs_fp/direct_cast.hpp"
 #include "experiments/papers/int_vs_fp/model_tensors.hpp"
 #include "experiments/papers/int_vs_fp/pairs.hpp"
@@ -101,21 +102,11 @@ Values transforms(const Params& params) {
   return texts(std::move(names));
 }
 
-std::string model_missing(const Params& params) {
-  try {
-    model::find_model(params.text("model"));
-    return "";
-  } catch (const Error&) {
-    return fmt::format("the model '{0}' is not there: scripts/get-model {0}, then int_vs_fp kl", params.text("model"));
-  }
-}
-
 Experiment kl() {
   return with_references(
       Experiment{"int_vs_fp/kl"}
           .paper(kPaper, "Tables 3, 12-15", "Direct-cast inference of a small model: KL divergence and perplexity")
-          .param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder",
-                 input_path())
+          .param("model", kDefaultModel, kModelHelp, input_path())
           .param("tokens", kPersuasion, "text: a .npy of token numbers, or persuasion", input_path())
           .param("windows", 16, "windows of the text, from its beginning, without overlap", between(1, 100000))
           .param("context", 512, "tokens of a window; all but the first are predicted", between(2, 1 << 20))

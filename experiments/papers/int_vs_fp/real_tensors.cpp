@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "experiments/core/model_param.hpp"
 #include "experiments/papers/int_vs_fp/model_tensors.hpp"
 #include "formats/error.hpp"
 #include "sim/model/tokens.hpp"
@@ -17,8 +18,6 @@ namespace lowbit::int_vs_fp {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kDefaultModel = "smollm2-135m";
 
 /// The samples lie in the source tree that the program was built from.
 std::vector<std::string> sample_paths(const std::string& tensors) {

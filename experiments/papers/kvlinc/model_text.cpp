@@ -1,5 +1,6 @@
 #include "experiments/papers/kvlinc/model_text.hpp"
 
+#include "experiments/core/model_param.hpp"
 #include "formats/error.hpp"
 #include "sim/model/backward.hpp"
 #include "sim/model/tokens.hpp"
@@ -24,7 +25,7 @@ Matrix head_columns(const Matrix& rows, std::size_t head, std::size_t d, std::si
 
 Experiment with_model(Experiment experiment, std::int64_t texts, std::int64_t context) {
   return experiment
-      .param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder", input_path())
+      .param("model", kDefaultModel, kModelHelp, input_path())
       .param("tokens", kPersuasion, "text: a .npy of token numbers, or persuasion (Jane Austen, 1818)", input_path())
       .param("texts", texts, "windows of the text, from its beginning, without overlap", between(1, 10000))
       .param("context", context, "tokens of a window", between(16, 1 << 17))
@@ -123,15 +124,6 @@ Head head_of(const ModelText& text, const Captured::Layer& layer, const Captured
   head.fit_k = head_columns(fit.k, kv_head, d, fit.k.rows());
   head.fit_v = head_columns(fit.v, kv_head, d, fit.k.rows());
   return head;
-}
-
-std::string model_missing(const Params& params) {
-  try {
-    model::find_model(params.text("model"));
-    return "";
-  } catch (const Error&) {
-    return fmt::format("the model '{0}' is not there: scripts/get-model {0}", params.text("model"));
-  }
 }
 
 }  // namespace lowbit::kvlinc

@@ -44,7 +44,4 @@ Captured capture_squares(const ModelText& text, std::size_t window, Threads& thr
 Head head_of(const ModelText& text, const Captured::Layer& layer, const Captured::Layer& fit, std::size_t kv_head,
              std::size_t queries);
 
-/// Empty, or why the model is not there.
-std::string model_missing(const Params& params);
-
 }  // namespace lowbit::kvlinc

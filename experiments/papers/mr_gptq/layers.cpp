@@ -2,11 +2,11 @@
 // MiniLM.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <memory>
 
 #include "experiments/core/bootstrap.hpp"
+#include "experiments/core/model_param.hpp"
 #include "experiments/papers/mr_gptq/common.hpp"
 #include "formats/error.hpp"
 #include "sim/metric/kurtosis.hpp"
@@ -250,22 +250,10 @@ std::vector<Row> rows_of(const Results& r) {
   return rows;
 }
 
-std::string cannot_run(const Params& params) {
-  try {
-    model::find_model(params.text("model"));
-  } catch (const Error&) {
-    return fmt::format("the model '{0}' is not there: scripts/get-model {0}, then mr_gptq layers",
-                       params.text("model"));
-  }
-  if (!std::filesystem::exists(token_path(params.text("tokens"))))
-    return fmt::format("'{}' is not there; --tokens takes a .npy of token numbers", token_path(params.text("tokens")));
-  return "";
-}
-
 Experiment layers() {
   Experiment e = declare("layers", "Figures 2 and 3, real tensors",
                          "Errors and kurtosis per tensor of a language model and of MiniLM");
-  e.param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder", input_path())
+  e.param("model", kDefaultModel, kModelHelp, input_path())
       .param("tokens", kPersuasion, "text of the activations: a .npy of token numbers, or persuasion", input_path())
       .param("context", 512, "tokens of the text, from its beginning", between(2, 1 << 20))
       .param("rows", 128, "rows of each tensor, evenly spaced", at_least(1))
@@ -282,7 +270,7 @@ Experiment layers() {
       .output("kurtosis_rotated", "1", "the same after Hadamard blocks of 32")
       .quick("context=32 rows=4")
       .cost(25)
-      .unavailable_when(cannot_run)
+      .unavailable_when(model_missing)
       .point(compute)
       .rows(rows_of);
   const char* source = "independent simulation on SmolLM2-135M";

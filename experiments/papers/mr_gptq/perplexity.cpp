@@ -1,11 +1,11 @@
 // W4A4 on a small language model: perplexity and KL divergence from the model as it is.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "experiments/core/bootstrap.hpp"
+#include "experiments/core/model_param.hpp"
 #include "experiments/papers/mr_gptq/common.hpp"
 #include "experiments/papers/mr_gptq/model_recipe.hpp"
 #include "formats/error.hpp"
@@ -188,18 +188,6 @@ std::vector<Row> rows_of(const Results& r) {
   return rows;
 }
 
-std::string cannot_run(const Params& params) {
-  try {
-    model::find_model(params.text("model"));
-  } catch (const Error&) {
-    return fmt::format("the model '{0}' is not there: scripts/get-model {0}, then mr_gptq perplexity",
-                       params.text("model"));
-  }
-  if (!std::filesystem::exists(token_path(params.text("tokens"))))
-    return fmt::format("'{}' is not there; --tokens takes a .npy of token numbers", token_path(params.text("tokens")));
-  return "";
-}
-
 /// Mean accuracy of the paper's first table, Llama-3.1-8B-Instruct (unquantised 78.93): for the order alone.
 ReferenceTable accuracy() {
   return {
@@ -227,7 +215,7 @@ ReferenceTable recovery() {
 Experiment perplexity() {
   Experiment e =
       declare("perplexity", "main tables", "W4A4 on a small language model: perplexity and KL by format and method");
-  e.param("model", "smollm2-135m", "name of a model that scripts/get-model fetches, or a model folder", input_path())
+  e.param("model", kDefaultModel, kModelHelp, input_path())
       .param("tokens", kPersuasion, "text: a .npy of token numbers, or persuasion; calibration is its end",
              input_path())
       .param("calibration", 4096, "calibration tokens, the last of the text", at_least(512))
@@ -248,7 +236,7 @@ Experiment perplexity() {
       .output("reference_loss", "nat", "the same of the unquantised model")
       .output("kl", "nat", "KL(reference || quantised) over the vocabulary, mean over tokens")
       .output("same_top", "1", "share of tokens where the likeliest next token is the same")
-      .unavailable_when(cannot_run)
+      .unavailable_when(model_missing)
       .quick("calibration=512 windows=1 context=64 format=nvfp4:like=fp_quant method=rtn")
       .full(
           "calibration=16384 windows=32 "
