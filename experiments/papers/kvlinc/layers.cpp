@@ -236,8 +236,7 @@ Experiment layers() {
           .output("v_method_rel_f", "1", "values as the method's packed cache gives them", {"head", "cache"})
           .output("o_err", "1",
                   "||O - O^||_F / ||O||_F of the last queries, through the layer's sliding window if it has one, mean "
-                  "over query "
-                  "heads",
+                  "over query heads",
                   {"head", "cache"})
           .validate([](const Params& p) {
             if (p.integer("context") < 128)

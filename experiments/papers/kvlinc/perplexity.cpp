@@ -136,7 +136,8 @@ kv::LayerShape shape_of(const Params& p) {
 
 void check_params(const Params& p) {
   if (p.integer("stepwise") > p.integer("context"))
-    throw_error(ExitCode::usage, "--stepwise: {} tokens; a text has {}", p.integer("stepwise"), p.integer("context"));
+    throw_error(ExitCode::usage, "--stepwise: {} tokens of a text of {}; accepted: at most as many as --context, 0: none",
+                p.integer("stepwise"), p.integer("context"));
   // one by one, the first block is sealed after max(R, 128) tokens; the next ones read it and are sealed R later
   if (const auto least = p.integer("residual") + std::max<std::int64_t>(p.integer("residual"), 128);
       kv_math(p) != kv::KvMath::exact && p.integer("stepwise") <= least)

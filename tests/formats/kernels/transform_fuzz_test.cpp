@@ -64,6 +64,6 @@ TEST_CASE("Random transforms and sums equal the reference", "[kernels][hadamard]
   fuzz_values(1'000'000);
 }
 
-TEST_CASE("Random transforms and sums equal the reference on 10^9 values", "[.][exhaustive]") {
+TEST_CASE("Random transforms and sums equal the reference on 10^9 values", "[.][exhaustive][fuzz]") {
   fuzz_values(1'000'000'000);
 }
