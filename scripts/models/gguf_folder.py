@@ -89,23 +89,12 @@ def read_tokenizer(field):
     }
 
 
-def write_aligned(weights, path, metadata):
-    """Writes a .safetensors file whose values begin at a multiple of 64 bytes, blanks after the header: a processor reads
-    vectors that straddle no cache lines, up to a fourth faster."""
-    data = safetensors.numpy.save(weights, metadata)
-    begin = 8 + int.from_bytes(data[:8], "little")
-    blanks = -begin % 64
-    with open(path, "wb") as file:
-        file.write((begin - 8 + blanks).to_bytes(8, "little") + data[8:begin] + b" " * blanks)
-        file.write(memoryview(data)[begin:])
-
-
 def convert(path, folder, origin):
     """Writes the folder from the GGUF file; `origin` goes into the metadata of model.safetensors."""
     reader = gguf.GGUFReader(str(path))
     field = lambda key: reader.fields[key].contents()
     config = read_config(field)
     weights = read_weights(reader, config)
-    write_aligned(weights, folder / "model.safetensors", {"format": "pt", "origin": origin})
+    safetensors.numpy.save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt", "origin": origin})
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "tokenizer.json").write_text(json.dumps(read_tokenizer(field), ensure_ascii=False) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ void PlainCache::store(int, std::int64_t, Rows, Rows) {}
 KeyValues PlainCache::read(int index, std::size_t kv_head) {
   const Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::size_t width = kv_heads_ * head_dim_;
-  const auto head = [&](const std::vector<float>& rows) {
+  const auto head = [&](const Buffer& rows) {
     return ConstRows(rows.data() + kv_head * head_dim_, layer.positions.size(), head_dim_, width);
   };
   return {head(layer.k), head(layer.v), layer.positions.data()};

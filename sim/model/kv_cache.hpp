@@ -74,7 +74,7 @@ class PlainCache : public KvCache {
 
  private:
   struct Layer {
-    std::vector<float> k, v;  // rows of kv_heads * head_dim
+    Buffer k, v;  // rows of kv_heads * head_dim
     std::vector<std::int64_t> positions;
   };
   std::vector<Layer> layers_;

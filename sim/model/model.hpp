@@ -48,8 +48,6 @@ class Model {
   std::size_t final_norm() const { return 1; }
   std::size_t lm_head() const { return 2; }
   bool has_parameter(std::size_t parameter) const { return parameters_[parameter].rows > 0; }
-  /// Parameters in all, tied ones once.
-  std::size_t parameter_count() const;
 
   Model(Model&&) = default;
 
@@ -63,7 +61,7 @@ class Model {
   SiteTable sites_;
   Rope rope_;
   std::vector<Parameter> parameters_;
-  std::vector<std::vector<float>> values_;
+  Buffer values_;
   std::vector<const float*> data_;
 };
 

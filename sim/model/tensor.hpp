@@ -42,14 +42,17 @@ struct BasicRows {
 using Rows = BasicRows<float>;
 using ConstRows = BasicRows<const float>;
 
-/// Leaves new values as they are: buffers are written before they are read, and clearing them costs as much as using
-/// them.
+/// Memory that begins a cache line. Leaves new values as they are: buffers are written before they are read, and
+/// clearing them costs as much as using them.
 template <class T>
 struct UnsetAllocator : std::allocator<T> {
   template <class U>
   struct rebind {
     using other = UnsetAllocator<U>;
   };
+  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
+  void deallocate(T* buffer, std::size_t) { ::operator delete(buffer, kAlignment); }
+  static constexpr std::align_val_t kAlignment{64};
   template <class U, class... Args>
   void construct(U* place, Args&&... args) {
     if constexpr (sizeof...(Args) == 0)
@@ -58,6 +61,8 @@ struct UnsetAllocator : std::allocator<T> {
       ::new (static_cast<void*>(place)) U(std::forward<Args>(args)...);
   }
 };
+
+using Buffer = std::vector<float, UnsetAllocator<float>>;
 
 /// Rows that own their memory, contiguous. New values are not set.
 class Matrix {
@@ -88,7 +93,7 @@ class Matrix {
 
  private:
   std::size_t rows_ = 0, columns_ = 0;
-  std::vector<float, UnsetAllocator<float>> values_;
+  Buffer values_;
 };
 
 /// target = source, same shape.

@@ -13,17 +13,16 @@ constexpr std::size_t kChunk = std::size_t{1} << 20;  // values widened at a tim
 
 // Value i of C order lies at position sum(index_k * stride_k), stride_0 = 1, of Fortran order.
 template <class T>
-std::vector<T> fortran_to_c(const std::vector<T>& stored, const Shape& shape) {
+void fortran_to_c(const std::vector<T>& stored, const Shape& shape, T* out) {
   std::vector<std::size_t> stride(shape.size()), index(shape.size(), 0);
   std::size_t step = 1;
   for (std::size_t k = 0; k < shape.size(); ++k) {
     stride[k] = step;
     step *= shape[k];
   }
-  std::vector<T> result(stored.size());
   std::size_t position = 0;
-  for (T& value : result) {
-    value = stored[position];
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    out[i] = stored[position];
     for (std::size_t k = shape.size(); k-- > 0;) {
       position += stride[k];
       if (++index[k] < shape[k]) break;
@@ -31,27 +30,42 @@ std::vector<T> fortran_to_c(const std::vector<T>& stored, const Shape& shape) {
       index[k] = 0;
     }
   }
-  return result;
 }
 
-template <class T>
-std::vector<T> load(const StoredTensor& tensor) {
+void check_float(const StoredTensor& tensor) {
   if (!tensor.is_float())
     throw_error(ExitCode::bad_data, "{}: dtype {} is not accepted (accepted: {})", tensor.place(),
                 in_quotes(tensor.dtype_name), accepted_dtypes());
+}
+
+// In stored order.
+template <class T>
+void load_stored(const StoredTensor& tensor, T* out) {
   const std::size_t width = byte_size(tensor.dtype), size = tensor.size();
-  std::vector<T> values(size);
-  if (std::is_same_v<T, float> && tensor.dtype == DType::f32 && !tensor.fortran_order) {
-    tensor.read(0, size * width, reinterpret_cast<std::byte*>(values.data()));
-    return values;
-  }
+  if (std::is_same_v<T, float> && tensor.dtype == DType::f32)
+    return tensor.read(0, size * width, reinterpret_cast<std::byte*>(out));
   std::vector<std::byte> bytes(std::min(size, kChunk) * width);
   for (std::size_t first = 0; first < size; first += kChunk) {
     const std::size_t count = std::min(kChunk, size - first);
     tensor.read(first * width, count * width, bytes.data());
-    widen(tensor.dtype, {bytes.data(), count * width}, std::span<T>(values.data() + first, count));
+    widen(tensor.dtype, {bytes.data(), count * width}, std::span<T>(out + first, count));
   }
-  return tensor.fortran_order && tensor.shape.size() > 1 && size > 0 ? fortran_to_c(values, tensor.shape) : values;
+}
+
+template <class T>
+void load_to(const StoredTensor& tensor, T* out) {
+  if (!tensor.fortran_order || tensor.shape.size() < 2) return load_stored(tensor, out);
+  std::vector<T> stored(tensor.size());
+  load_stored(tensor, stored.data());
+  fortran_to_c(stored, tensor.shape, out);
+}
+
+template <class T>
+std::vector<T> load(const StoredTensor& tensor) {
+  check_float(tensor);
+  std::vector<T> values(tensor.size());
+  load_to(tensor, values.data());
+  return values;
 }
 
 }  // namespace
@@ -67,6 +81,11 @@ std::string StoredTensor::place() const {
 
 std::vector<float> StoredTensor::load_float() const {
   return load<float>(*this);
+}
+
+void StoredTensor::load_float(float* out) const {
+  check_float(*this);
+  load_to(*this, out);
 }
 
 std::vector<double> StoredTensor::load_double() const {

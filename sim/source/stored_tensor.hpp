@@ -29,6 +29,8 @@ struct StoredTensor {
   /// All values in C order, widened exactly (f64 as float: rounded to nearest even). Error (bad_data) naming the type
   /// where it is not one of the accepted floating types.
   std::vector<float> load_float() const;
+  /// The same into `out`, size() values.
+  void load_float(float* out) const;
   std::vector<double> load_double() const;
   /// Stored bytes as they lie, whatever the type; for packed containers. Error for Fortran order.
   std::vector<std::byte> load_bytes() const;

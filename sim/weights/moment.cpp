@@ -32,7 +32,7 @@ void add_tiles(model::ConstRows x, model::ConstRows y, bool triangle, arma::mat&
   threads.parallel_for(all.size(), [&](std::size_t t) {
     const auto [row, column] = all[t];
     const std::size_t rows = std::min(side, width - row), columns = std::min(side, width - column);
-    std::vector<float, model::UnsetAllocator<float>> product(rows * columns);
+    model::Buffer product(rows * columns);
     for (std::size_t first = 0; first < x.rows; first += kMomentRows) {
       const std::size_t count = std::min(kMomentRows, x.rows - first);
       if (triangle && row == column)

@@ -161,6 +161,14 @@ TEST_CASE_METHOD(Fixture, "a pass control skips layers and stops", "[model]") {
   CHECK_THROWS_WITH(backward(hooks, spans, test_threads()), contains("pass control"));
 }
 
+TEST_CASE_METHOD(Fixture, "weights and rows begin cache lines", "[model]") {
+  const auto begins_line = [](const float* values) { return reinterpret_cast<std::uintptr_t>(values) % 64 == 0; };
+  for (std::size_t i = 0; i < model.parameters().size(); ++i)
+    if (model.has_parameter(i)) CHECK(begins_line(model.data(i)));
+  for (const std::size_t columns : {1, 17, 524287, 524288, 524289})  // up to a huge page and beyond
+    CHECK(begins_line(Matrix(1, columns).data()));
+}
+
 TEST_CASE_METHOD(Fixture, "any parameter can be replaced, a tied head on its own", "[model]") {
   Hooks hooks(model);
   scale(hooks.parameter("lm_head.weight"), 3);
