@@ -148,7 +148,7 @@ Model Model::load(const std::string& name, Threads& threads) {
                   model.config_.family);
   }
   // in one buffer, so that small ones lie on huge pages too; each begins a cache line
-  constexpr std::size_t kLine = 16;
+  constexpr std::size_t kLine = static_cast<std::size_t>(UnsetAllocator<float>::kAlignment) / sizeof(float);
   std::vector<std::size_t> begin(source.size());
   std::size_t end = 0;
   for (std::size_t i = 0; i < source.size(); ++i) {
