@@ -23,7 +23,10 @@ KeyRange visible(const KeyValues& kv, std::int64_t position, std::int64_t window
   const std::int64_t* begin = kv.positions;
   const std::int64_t* end = begin + kv.k.rows;
   KeyRange range;
-  range.last = static_cast<std::size_t>(std::upper_bound(begin, end, position) - begin);
+  // a token that is generated sees all keys: searching for the last would wait for memory
+  range.last = begin == end || end[-1] <= position
+                   ? kv.k.rows
+                   : static_cast<std::size_t>(std::upper_bound(begin, end, position) - begin);
   if (window > 0)
     range.first = static_cast<std::size_t>(std::upper_bound(begin, begin + range.last, position - window) - begin);
   return range;
@@ -60,7 +63,7 @@ void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, st
   const float* q = call.q.row(tile.row) + head * d;
   const ConstRows k = kv.k.slice(tile.span.first, width);
   if (tile.rows == 1)  // the library would copy all keys first
-    row_products(k, q, tile.weight.data());
+    row_products(k, q, tile.weight.data(), Reading::again);
   else
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, q,
                 size(call.q.stride), k.data, size(k.stride), 0, tile.weight.data(), size(width));
@@ -103,11 +106,11 @@ AttentionStats plain_attention(const AttentionCall& call) {
   const std::size_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   const std::size_t tiles = (call.q.rows + kQueryTile - 1) / kQueryTile;
   std::vector<double> pairs(tiles * shape.heads);
-  call.threads.parallel_for(tiles * shape.heads, [&](std::size_t task) {
+  const auto attend = [&](std::size_t index) {
     static thread_local Tile tile;
-    const std::size_t head = task % shape.heads;
+    const std::size_t head = index % shape.heads;
     // the last tiles see most keys: begin with them
-    tile.row = (tiles - 1 - task / shape.heads) * kQueryTile;
+    tile.row = (tiles - 1 - index / shape.heads) * kQueryTile;
     tile.rows = std::min(kQueryTile, call.q.rows - tile.row);
     const KeyValues& kv = heads[head / group];
     softmax_tile(tile, call, kv, head);
@@ -121,9 +124,19 @@ AttentionStats plain_attention(const AttentionCall& call) {
     for (std::size_t i = 0; i < tile.rows; ++i) {
       const float factor = static_cast<float>(inverse(tile.sum[i]));
       for (std::size_t c = 0; c < d; ++c) out.row(i)[c] = tile.sum[i] == 0 ? 0.0f : out.row(i)[c] * factor;
-      pairs[task] += static_cast<double>(tile.range[i].last - tile.range[i].first);
+      pairs[index] += static_cast<double>(tile.range[i].last - tile.range[i].first);
     }
-  });
+  };
+  if (call.q.rows > 1) {
+    call.threads.parallel_for(tiles * shape.heads, attend);
+  } else {
+    // heads side by side, which share keys and values, to one thread: all wait for memory
+    const std::size_t parts = std::min(call.threads.count(), shape.heads);
+    call.threads.parallel_for(parts, [&](std::size_t part) {
+      const std::size_t last = (shape.heads * (part + 1) + parts - 1) / parts;
+      for (std::size_t head = (shape.heads * part + parts - 1) / parts; head < last; ++head) attend(head);
+    });
+  }
   AttentionStats stats;
   for (const double p : pairs) stats.causal_pairs += p;
   stats.attended_pairs = stats.causal_pairs;

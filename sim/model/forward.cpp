@@ -28,6 +28,8 @@ class Pass {
   void mlp_half(int layer);
   void queries_and_keys(int layer);
   void attend(int layer);
+  ConstRows weight(int layer, Linear linear) const;
+  void expect_after(int layer, Group group);
   void apply_group(int layer, Group group, Rows input, const std::vector<Rows>& outputs);
   void norm(std::size_t parameter, ConstRows x, Rows y);
   void head_norm(int layer, NormParameter norm, Rows rows, Matrix* raw);
@@ -117,13 +119,50 @@ void Pass::norm(std::size_t parameter, ConstRows x, Rows y) {
 // Each head is a row of its own: the norm runs over head_dim.
 void Pass::head_norm(int layer, NormParameter which, Rows rows, Matrix* raw) {
   const std::size_t parameter = model_.norm(layer, which), d = model_.config().head_dim;
-  if (!model_.has_parameter(parameter)) return;
+  if (hooks_.data(parameter) == nullptr) return;
   if (raw != nullptr) {
     raw->resize(rows.rows, rows.columns);
     copy_rows(rows, *raw);
   }
   const Rows heads(rows.data, rows.rows * rows.columns / d, d);
   norm(parameter, heads, heads);
+}
+
+ConstRows Pass::weight(int layer, Linear linear) const {
+  const Config& c = model_.config();
+  const std::size_t queries = c.heads * c.head_dim, keys = c.kv_heads * c.head_dim;
+  const float* data = hooks_.data(model_.weight(layer, linear));
+  switch (linear) {
+    case Linear::q_proj:
+      return {data, queries, c.hidden};
+    case Linear::k_proj:
+    case Linear::v_proj:
+      return {data, keys, c.hidden};
+    case Linear::o_proj:
+      return {data, c.hidden, queries};
+    case Linear::down_proj:
+      return {data, c.hidden, c.intermediate};
+    default:
+      return {data, c.intermediate, c.hidden};
+  }
+}
+
+// A single token waits for memory alone: names the weights that are read after those of `group`.
+void Pass::expect_after(int layer, Group group) {
+  const Config& c = model_.config();
+  if (tokens_ != 1) return;
+  if (group.first == Linear::q_proj) {
+    expect_vectors({weight(layer, Linear::o_proj)}, threads_);
+  } else if (group.first == Linear::o_proj) {
+    expect_vectors({weight(layer, Linear::gate_proj), weight(layer, Linear::up_proj)}, threads_);
+  } else if (group.first == Linear::gate_proj) {
+    expect_vectors({weight(layer, Linear::down_proj)}, threads_);
+  } else if (++layer < static_cast<int>(c.layers)) {
+    expect_vectors({weight(layer, Linear::q_proj), weight(layer, Linear::k_proj), weight(layer, Linear::v_proj)},
+                   threads_);
+  } else {
+    expect_vectors({ConstRows(hooks_.data(model_.lm_head()), c.vocabulary, c.hidden)}, threads_);
+  }
 }
 
 // Inputs go through their maps first; linear layers with the same maps share one replaced input.
@@ -158,12 +197,8 @@ void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Row
     } else {
       act_at(site, x);
     }
-    const std::size_t weight = model_.weight(layer, linear), bias = model_.bias(layer, linear);
-    const Parameter& shape = model_.parameters()[weight];
-    products.push_back({x,
-                        {hooks_.data(weight), shape.rows, shape.columns},
-                        outputs[static_cast<std::size_t>(i)],
-                        model_.has_parameter(bias) ? hooks_.data(bias) : nullptr});
+    products.push_back(
+        {x, weight(layer, linear), outputs[static_cast<std::size_t>(i)], hooks_.data(model_.bias(layer, linear))});
   }
   std::vector<Product> plain;
   for (int i = 0; i < group.count; ++i) {
@@ -179,6 +214,7 @@ void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Row
       op->apply({sites_[site], s, threads_}, p.x.slice(s.first_row, s.rows), p.w, p.y.slice(s.first_row, s.rows));
     for (std::size_t t = 0; p.bias != nullptr && t < p.y.rows; ++t) add_to(p.bias, p.y.row(t), p.y.columns);
   }
+  expect_after(layer, group);
   multiply(plain, threads_);
   for (int i = 0; i < group.count; ++i)
     act_at(sites_.at(layer, static_cast<Linear>(static_cast<int>(group.first) + i), LinearPoint::output),

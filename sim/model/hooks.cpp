@@ -54,6 +54,7 @@ std::shared_ptr<TensorMap> map(std::function<void(const Tensor&, Rows)> function
 Hooks::Hooks(const Model& model)
     : model_(&model),
       actions_(model.sites().size()),
+      used_(model.sites().size()),
       owned_(model.parameters().size()),
       linear_(model.config().layers * kLinears + 1),
       attention_(model.config().layers) {
@@ -63,6 +64,7 @@ Hooks::Hooks(const Model& model)
 Hooks::Hooks(const Hooks& other)
     : model_(other.model_),
       actions_(other.actions_),
+      used_(other.used_),
       data_(other.data_),
       owned_(other.owned_),
       linear_(other.linear_),
@@ -73,12 +75,19 @@ Hooks::Hooks(const Hooks& other)
     if (!owned_[i].empty()) data_[i] = owned_[i].data();
 }
 
+void Hooks::add(std::string_view site_glob, const Action& action) {
+  for (const std::size_t site : model_->sites().match(site_glob)) {
+    actions_[site].push_back(action);
+    used_[site] = 1;
+  }
+}
+
 void Hooks::replace(std::string_view site_glob, std::shared_ptr<TensorMap> map) {
-  for (const std::size_t site : model_->sites().match(site_glob)) actions_[site].push_back({map, {}});
+  add(site_glob, {std::move(map), {}});
 }
 
 void Hooks::observe(std::string_view site_glob, Observer observer) {
-  for (const std::size_t site : model_->sites().match(site_glob)) actions_[site].push_back({nullptr, observer});
+  add(site_glob, {nullptr, std::move(observer)});
 }
 
 Rows Hooks::own(std::size_t index) {

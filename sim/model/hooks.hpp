@@ -145,7 +145,7 @@ class Hooks {
     Observer observer;
   };
   const std::vector<Action>& actions(std::size_t site) const { return actions_[site]; }
-  bool used(std::size_t site) const { return !actions_[site].empty(); }
+  bool used(std::size_t site) const { return used_[site] != 0; }
   const float* data(std::size_t parameter) const { return data_[parameter]; }
   bool replaced(std::size_t parameter) const { return !owned_[parameter].empty(); }
   LinearOp* linear_op(int layer, int linear) const;
@@ -157,10 +157,12 @@ class Hooks {
   Hooks& operator=(const Hooks&) = delete;
 
  private:
+  void add(std::string_view site_glob, const Action& action);
   Rows own(std::size_t parameter);
 
   const Model* model_;
   std::vector<std::vector<Action>> actions_;             // by site
+  std::vector<std::uint8_t> used_;                       // by site: on one cache line for a layer
   std::vector<const float*> data_;                       // by parameter: the model's, or
   std::vector<Matrix> owned_;                            // by parameter: our copy
   std::vector<std::shared_ptr<LinearOp>> linear_;        // by layer * kLinears + linear, lm_head last

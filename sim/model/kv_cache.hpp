@@ -37,7 +37,7 @@ class KvCache {
   /// Stores the tokens of a layer. Called once per layer and pass, before attention reads.
   virtual void append(const CacheTokens& tokens) = 0;
   /// Everything that layer and KV head hold, new tokens included; the number of keys may differ between heads. Valid
-  /// until the next append to that layer or the next read of that head. Called from one thread for each head in turn.
+  /// until the next append or the next read of that head. Called from one thread for each head in turn.
   virtual KeyValues read(int layer, std::size_t kv_head) = 0;
   /// Position of the next token: the number of tokens appended so far, evicted ones included.
   virtual std::int64_t next_position() const = 0;
@@ -73,11 +73,15 @@ class PlainCache : public KvCache {
   std::size_t kv_heads_, head_dim_;
 
  private:
-  struct Layer {
-    Buffer k, v;  // rows of kv_heads * head_dim
-    std::vector<std::int64_t> positions;
-  };
-  std::vector<Layer> layers_;
+  enum class Part { keys, values };
+  static constexpr std::size_t kParts = 2;
+  Rows head_rows(std::size_t layer, Part part, std::size_t kv_head);
+  void make_room(std::size_t tokens);
+
+  std::size_t capacity_ = 0;                          // tokens that each layer has room for
+  Buffer values_;                                     // layer x part x head x capacity x head_dim
+  std::vector<std::vector<std::int64_t>> positions_;  // by layer
+  Matrix new_k_, new_v_;                              // the tokens of an append
   std::int64_t next_position_ = 0;
 };
 

@@ -125,6 +125,15 @@ LOWBIT_CLONES void silu_product_backward(const float* gate, const float* up, con
   }
 }
 
+LOWBIT_CLONES void rotate_halves(const float* cosine, const float* sine, bool inverse, float* a, float* b,
+                                 std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float first = a[i], second = b[i], s = inverse ? -sine[i] : sine[i];
+    a[i] = first * cosine[i] - second * s;
+    b[i] = second * cosine[i] + first * s;
+  }
+}
+
 LOWBIT_CLONES void add_to(const float* x, float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }

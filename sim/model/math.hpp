@@ -14,8 +14,10 @@ void exp_values(const float* x, float* y, std::size_t n);
 double dot(const float* x, const float* y, std::size_t n);
 
 inline constexpr std::size_t kRowLanes = 32;
+/// Whether w is soon read again, so that it is worth a place in the caches.
+enum class Reading { once, again };
 /// y_i = w_i . x for each row w_i: products and sums in float32, lanes c % 32, added pairwise.
-void row_products(ConstRows w, const float* x, float* y);
+void row_products(ConstRows w, const float* x, float* y, Reading reading = Reading::once);
 /// The same, one value after the other; bits are equal on every target.
 void row_products_ref(ConstRows w, const float* x, float* y);
 
@@ -34,6 +36,9 @@ void silu_product(const float* gate, const float* up, float* y, std::size_t n);
 /// dgate and dup from the gradient dy of silu_product; dgate may be dy.
 void silu_product_backward(const float* gate, const float* up, const float* dy, float* dgate, float* dup,
                            std::size_t n);
+
+/// (a, b) = (a cos - b sin, b cos + a sin), value by value; `inverse` turns the other way.
+void rotate_halves(const float* cosine, const float* sine, bool inverse, float* a, float* b, std::size_t n);
 
 /// y += x.
 void add_to(const float* x, float* y, std::size_t n);

@@ -1,7 +1,5 @@
 #include "sim/model/model.hpp"
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -11,6 +9,7 @@
 #include <span>
 
 #include "formats/error.hpp"
+#include "sim/huge_pages.hpp"
 #include "sim/source/tensor_source.hpp"
 
 namespace lowbit::model {
@@ -43,17 +42,6 @@ void check_finite(std::span<const float> values, const std::string& place) {
   for (std::size_t i = 0; i < values.size(); ++i)
     if ((std::bit_cast<std::uint32_t>(values[i]) & 0x7F800000u) == 0x7F800000u)
       throw_error(ExitCode::bad_data, "{}: value {} is {}; weights must be finite", place, i, values[i]);
-}
-
-// Before they are touched: a token reads all weights, a tenth faster where 2 MiB of them need one entry of the page
-// table. The system may refuse.
-void ask_for_huge_pages(const Buffer& values) {
-#ifdef MADV_HUGEPAGE
-  constexpr std::uintptr_t kPage = 4096;
-  const auto begin = reinterpret_cast<std::uintptr_t>(values.data()), end = begin + values.size() * sizeof(float);
-  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
 }
 
 std::string cache_directory() {
@@ -156,7 +144,7 @@ Model Model::load(const std::string& name, Threads& threads) {
     if (source[i] != nullptr) end += (source[i]->size() + kLine - 1) / kLine * kLine;
   }
   model.values_.resize(end);
-  ask_for_huge_pages(model.values_);
+  ask_for_huge_pages(model.values_.data(), end * sizeof(float));  // a token reads all weights
   model.data_.resize(source.size(), nullptr);
   threads.parallel_for(source.size(), [&](std::size_t i) {
     if (source[i] == nullptr) return;

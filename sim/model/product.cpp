@@ -3,7 +3,10 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <utility>
+#include <vector>
 
 #include "sim/model/math.hpp"
 
@@ -15,9 +18,9 @@ constexpr std::size_t kRowTile = 512;
 constexpr std::size_t kColumnTile = 384;
 // lm_head: few rows, so many columns that each thread gets enough wide tiles.
 constexpr std::size_t kWideTile = 1536, kWide = 16384;
-// A single token reads each weight once: threads take most of their share of the rows that are left, down to this many
-// bytes, so that they end together. Few pieces, since memory begins each of them anew.
-constexpr double kMost = 0.8;
+// A single token reads each weight once: a thread takes what is left of its rows but for one in kKept, down to this
+// many bytes, so that threads end together. Few pieces, since memory begins each of them anew.
+constexpr std::size_t kKept = 5;
 constexpr std::size_t kLeastBytes = 1 << 15;
 
 int size(std::size_t n) {
@@ -55,37 +58,78 @@ void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
     for (std::size_t c = column; c < column + columns; ++c) p.y.row(i)[c] += p.bias[c];
 }
 
-// Products with one row of x. Each value of y is a sum of its own: its bits do not depend on the pieces.
-void multiply_vectors(std::span<const Product> products, Threads& threads) {
-  struct Piece {
-    const Product* product;
-    std::size_t first, rows;
-  };
-  std::vector<Piece> pieces;
-  double left = 0;
-  for (const Product& p : products) left += 4.0 * static_cast<double>(p.w.rows * p.w.columns);
-  for (const Product& p : products) {
-    const double row_bytes = 4.0 * static_cast<double>(std::max<std::size_t>(1, p.w.columns));
-    for (std::size_t row = 0; row < p.w.rows;) {
-      const double share = std::max<double>(kLeastBytes, kMost * left / static_cast<double>(threads.count()));
-      const std::size_t rows = std::clamp<std::size_t>(static_cast<std::size_t>(share / row_bytes), 1, p.w.rows - row);
-      pieces.push_back({&p, row, rows});
-      row += rows;
-      left -= row_bytes * static_cast<double>(rows);
+// Products with one row of x read the rows of their weights, laid end to end: each thread those of its own part, a
+// piece at a time; who has finished helps the others.
+struct Part {
+  alignas(64) std::atomic<std::size_t> next{0};
+  std::size_t end = 0;
+
+  // Takes rows first .. first + the result - 1; 0: all are taken.
+  std::size_t take(std::size_t least, std::size_t& first) {
+    first = next.load(std::memory_order_relaxed);
+    while (first < end) {
+      const std::size_t left = end - first;
+      const std::size_t rows = std::min(left, std::max(least, left - left / kKept));
+      if (next.compare_exchange_weak(first, first + rows, std::memory_order_relaxed)) return rows;
     }
+    return 0;
   }
-  threads.parallel_for(pieces.size(), [&](std::size_t task) {
-    const auto [p, first, rows] = pieces[task];
-    float* y = p->y.data + first;
-    row_products(p->w.slice(first, rows), p->x.data, y);
-    if (p->bias != nullptr) add_to(p->bias + first, y, rows);
+};
+
+const ConstRows& weight_of(const Product& p) {
+  return p.w;
+}
+const ConstRows& weight_of(const ConstRows& w) {
+  return w;
+}
+template <class T>
+std::size_t all_rows(std::span<const T> weights) {
+  std::size_t rows = 0;
+  for (const T& w : weights) rows += weight_of(w).rows;
+  return rows;
+}
+// Row `row` of all weights laid end to end is row `second` of weight `first`.
+template <class T>
+std::pair<std::size_t, std::size_t> locate(std::span<const T> weights, std::size_t row) {
+  std::size_t i = 0;
+  for (; i + 1 < weights.size() && row >= weight_of(weights[i]).rows; ++i) row -= weight_of(weights[i]).rows;
+  return {i, row};
+}
+
+// Each value of y is a sum of its own: its bits do not depend on the pieces.
+void multiply_rows(std::span<const Product> products, std::size_t row, std::size_t count) {
+  auto [i, first] = locate(products, row);
+  for (; count > 0; ++i, first = 0) {
+    const Product& p = products[i];
+    const std::size_t rows = std::min(count, p.w.rows - first);
+    row_products(p.w.slice(first, rows), p.x.data, p.y.data + first);
+    if (p.bias != nullptr) add_to(p.bias + first, p.y.data + first, rows);
+    count -= rows;
+  }
+}
+
+void multiply_vectors(std::span<const Product> products, Threads& threads) {
+  const std::size_t rows = all_rows(products), count = threads.count();
+  const std::size_t row_bytes = sizeof(float) * std::max<std::size_t>(1, products.front().w.columns);
+  const std::size_t least = std::max<std::size_t>(1, kLeastBytes / row_bytes);
+  std::vector<Part> parts(count);
+  for (std::size_t t = 0; t < count; ++t) {
+    parts[t].next = rows * t / count;
+    parts[t].end = rows * (t + 1) / count;
+  }
+  threads.parallel_for(count, [&](std::size_t thread) {
+    std::size_t first = 0;
+    for (std::size_t t = 0; t < count; ++t)
+      while (const std::size_t taken = parts[(thread + t) % count].take(least, first))
+        multiply_rows(products, first, taken);
   });
 }
 
 }  // namespace
 
 void multiply(std::span<const Product> products, Threads& threads) {
-  if (!products.empty() && products.front().x.rows == 1) return multiply_vectors(products, threads);
+  if (products.empty()) return;
+  if (products.front().x.rows == 1) return multiply_vectors(products, threads);
   std::vector<std::size_t> first{0};
   for (const Product& p : products) {
     assert(p.x.columns == p.w.columns && p.w.rows == p.y.columns && p.x.rows == p.y.rows);
@@ -96,6 +140,14 @@ void multiply(std::span<const Product> products, Threads& threads) {
         static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), task) - first.begin()) - 1;
     multiply_tile(products[i], Tiling(products[i]), task - first[i]);
   });
+}
+
+void expect_vectors(std::span<const ConstRows> weights, Threads& threads) {
+  const std::size_t rows = all_rows(weights);
+  for (std::size_t t = 0; t < threads.count(); ++t) {
+    const auto [i, row] = locate(weights, rows * t / threads.count());
+    threads.expect(t, weights[i].row(row));
+  }
 }
 
 void multiply_by_weight(ConstRows dy, ConstRows w, Rows dx, bool add, Threads& threads) {

@@ -1,6 +1,7 @@
 // Matrix products of the model: fixed output tiles, each a single-threaded BLAS call, so that the bits do not depend on
 // the number of threads.
 #pragma once
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,13 @@ struct Product {
 void multiply(std::span<const Product> products, Threads& threads);
 inline void multiply(const Product& product, Threads& threads) {
   multiply({&product, 1}, threads);
+}
+
+/// Says that products of these weights with one row of x follow: threads that wait until then bring what they will read
+/// first into their caches.
+void expect_vectors(std::span<const ConstRows> weights, Threads& threads);
+inline void expect_vectors(std::initializer_list<ConstRows> weights, Threads& threads) {
+  expect_vectors(std::span<const ConstRows>(weights.begin(), weights.size()), threads);
 }
 
 /// dx (T x in) = dy (T x out) w; with `add` added to dx.

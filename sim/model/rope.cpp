@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "sim/model/math.hpp"
 #include "sim/portable_math.hpp"
 
 namespace lowbit::model {
@@ -52,11 +53,7 @@ void Rope::apply(Rows rows, ConstRows table, bool inverse) {
     const float* cosine = table.row(t);
     const float* sine = cosine + half;
     for (float* head = rows.row(t); head != rows.row(t) + rows.columns; head += 2 * half)
-      for (std::size_t i = 0; i < half; ++i) {
-        const float a = head[i], b = head[i + half], s = inverse ? -sine[i] : sine[i];
-        head[i] = a * cosine[i] - b * s;
-        head[i + half] = b * cosine[i] + a * s;
-      }
+      rotate_halves(cosine, sine, inverse, head, head + half, half);
   }
 }
 

@@ -38,6 +38,7 @@ std::vector<Sequence> cut(const std::vector<Sequence>& sequences, std::size_t fi
 }
 
 bool has_maps(const Hooks& hooks, std::size_t site) {
+  if (!hooks.used(site)) return false;
   for (const Hooks::Action& action : hooks.actions(site))
     if (action.map) return true;
   return false;

@@ -157,7 +157,7 @@ TEST_CASE("the product of one token has the bits of its reference on every targe
       if (columns % 13 == 12) w[columns / 2] = infinity, x[columns / 2] = 0;
       std::vector<float> fast(rows), slow(rows);
       const ConstRows view(w.data() + columns % 4, rows, columns, stride);
-      row_products(view, x.data() + columns % 5, fast.data());
+      row_products(view, x.data() + columns % 5, fast.data(), columns % 2 == 0 ? Reading::once : Reading::again);
       row_products_ref(view, x.data() + columns % 5, slow.data());
       for (std::size_t i = 0; i < rows; ++i) {
         CAPTURE(target, columns, i, fast[i], slow[i]);
@@ -180,6 +180,37 @@ TEST_CASE("the product of one token has the same bits on any number of threads",
   multiply({x, w, one}, alone);
   multiply({x, w, three}, several);
   CHECK(std::equal(one.data(), one.data() + 2000, three.data()));
+}
+
+TEST_CASE("products of one token in one loop have the bits of their references, however rows are shared", "[model]") {
+  const std::size_t columns = 70;
+  const auto x = normals(columns, "x"), bias = normals(1200, "bias");
+  const std::vector<std::vector<std::size_t>> groups = {{1}, {0, 3}, {700, 1, 1, 500}, {2, 0, 1200}, {90, 30, 30}};
+  for (const auto& rows : groups)
+    for (const std::size_t count : {1, 2, 3, 7}) {
+      Threads threads(count);
+      std::vector<Matrix> w, y;
+      std::vector<ConstRows> weights;
+      std::vector<Product> products;
+      for (const std::size_t n : rows) {
+        w.emplace_back(n, columns);
+        const auto values = normals(n * columns, "w");
+        std::copy(values.begin(), values.end(), w.back().data());
+        y.emplace_back(1, n);
+      }
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        weights.push_back(w[i]);
+        products.push_back({{x.data(), 1, columns}, w[i], y[i], i % 2 == 0 ? bias.data() : nullptr});
+      }
+      expect_vectors(weights, threads);
+      multiply(products, threads);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        std::vector<float> expected(rows[i]);
+        row_products_ref(w[i], x.data(), expected.data());
+        for (std::size_t r = 0; i % 2 == 0 && r < rows[i]; ++r) expected[r] += bias[r];
+        CHECK(std::equal(expected.begin(), expected.end(), y[i].data()));
+      }
+    }
 }
 
 TEST_CASE("the rotary embedding turns pairs, keeps lengths and comes back", "[model]") {

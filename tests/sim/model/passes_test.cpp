@@ -48,6 +48,46 @@ TEST_CASE("prefill in one piece, in pieces and token by token agree", "[model]")
   CHECK(max_error(logits_in_pieces(text, hooks, std::vector<std::size_t>(12, 1)), expected) <= 1e-5);
 }
 
+TEST_CASE("the plain cache returns what it was given, however often it grows", "[model]") {
+  constexpr std::size_t kLayers = 2, kHeads = 3, kDim = 5, kWidth = kHeads * kDim;
+  PlainCache cache(kLayers, kHeads, kDim);
+  const auto value = [](std::size_t layer, std::size_t token, std::size_t c, bool key) {
+    return static_cast<float>(layer * 1000000 + token * 100 + c) + (key ? 0.5f : 0.0f);
+  };
+  std::size_t tokens = 0;
+  for (const std::size_t count : {3, 1, 1, 400, 1, 700, 1}) {
+    for (std::size_t layer = 0; layer < kLayers; ++layer) {
+      Matrix k(count, kWidth), v(count, kWidth);
+      std::vector<std::int64_t> positions;
+      for (std::size_t t = 0; t < count; ++t) {
+        positions.push_back(static_cast<std::int64_t>(tokens + t));
+        for (std::size_t c = 0; c < kWidth; ++c) {
+          k.view().row(t)[c] = value(layer, tokens + t, c, true);
+          v.view().row(t)[c] = value(layer, tokens + t, c, false);
+        }
+      }
+      cache.append({static_cast<int>(layer), positions.data(), k, k, k, v});
+    }
+    tokens += count;
+    bool equal = true;
+    for (std::size_t layer = 0; layer < kLayers; ++layer)
+      for (std::size_t head = 0; head < kHeads; ++head) {
+        const KeyValues kv = cache.read(static_cast<int>(layer), head);
+        REQUIRE(kv.k.rows == tokens);
+        REQUIRE(kv.v.rows == tokens);
+        for (std::size_t t = 0; t < tokens; ++t) {
+          equal = equal && kv.positions[t] == static_cast<std::int64_t>(t);
+          for (std::size_t d = 0; d < kDim; ++d)
+            equal = equal && kv.k.row(t)[d] == value(layer, t, head * kDim + d, true) &&
+                    kv.v.row(t)[d] == value(layer, t, head * kDim + d, false);
+        }
+      }
+    CHECK(equal);
+    CHECK(cache.next_position() == static_cast<std::int64_t>(tokens));
+    CHECK(cache.bytes() == kLayers * 2 * tokens * kWidth * sizeof(float));
+  }
+}
+
 TEST_CASE("a sequence does not notice the others of its batch", "[model]") {
   const Text text("llama3");
   const Hooks hooks(text.model);
