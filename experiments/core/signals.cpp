@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <string>
 
 #include "formats/error.hpp"
 
@@ -18,7 +19,24 @@ void on_signal(int number) {
   stop = number;
 }
 
+// Written before the handler is set.
+std::string lost_file;
+
+void on_lost_file(int) {
+  static std::atomic_flag told;
+  while (told.test_and_set()) ::pause();  // another thread is writing
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, lost_file.data(), lost_file.size());
+  ::_exit(static_cast<int>(ExitCode::bad_data));
+}
+
 }  // namespace
+
+void watch_mapped_file(std::string_view program, std::string_view file) {
+  lost_file = fmt::format("{}: error: '{}': became shorter while it was read\n", program, file);
+  struct sigaction action {};
+  action.sa_handler = on_lost_file;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
 
 void watch_signals() {
   struct sigaction action {};

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "experiments/core/signals.hpp"
 #include "experiments/tools/model_options.hpp"
 #include "experiments/tools/output.hpp"
 #include "experiments/tools/thinking.hpp"
@@ -30,6 +31,9 @@ CommandLine declare() {
   declare_output(line);
   return line;
 }
+
+// A text of so many tokens is worth the time of copying the weights.
+constexpr std::size_t kManyTokens = 128;
 
 // Text comes out as soon as its characters are complete.
 class Printer {
@@ -72,7 +76,8 @@ int run(const Words& words) {
     throw_error(ExitCode::usage, "{} prompt tokens and {} new ones exceed the model's context of {}", prompt.size(),
                 options.max_tokens + answer, config.context);
   const model::TokenText text(folder);
-  const model::Model m = model::Model::load(folder, threads);
+  watch_mapped_file("lowbit", folder);
+  model::Model m = model::Model::load(folder, threads, model::Weights::mapped);
   model::Hooks hooks(m);
   for (const std::string& warning : attach(hooks, sites, threads).warnings)
     fmt::print(stderr, "lowbit generate: {}\n", warning);
@@ -80,7 +85,11 @@ int run(const Words& words) {
   const auto cache = hooks.make_cache();
   const auto start = std::chrono::steady_clock::now();
   Printer printer(text);
-  const auto emit = form == OutputForm::text ? std::function<void(std::int32_t)>(printer) : nullptr;
+  std::size_t tokens = 0;
+  const auto emit = [&](std::int32_t token) {
+    if (form == OutputForm::text) printer(token);
+    if (++tokens == kManyTokens && sites.weights.empty()) m.copy_weights(threads);
+  };
   Thought thought;
   if (thinking)
     thought = think(

@@ -56,23 +56,26 @@ Hooks::Hooks(const Model& model)
       actions_(model.sites().size()),
       used_(model.sites().size()),
       owned_(model.parameters().size()),
+      own_data_(model.parameters().size()),
       linear_(model.config().layers * kLinears + 1),
-      attention_(model.config().layers) {
-  for (std::size_t i = 0; i < owned_.size(); ++i) data_.push_back(model.data(i));
-}
+      attention_(model.config().layers) {}
 
 Hooks::Hooks(const Hooks& other)
     : model_(other.model_),
       actions_(other.actions_),
       used_(other.used_),
-      data_(other.data_),
       owned_(other.owned_),
+      own_data_(other.own_data_),
       linear_(other.linear_),
       attention_(other.attention_),
       cache_(other.cache_),
       control_(other.control_) {
   for (std::size_t i = 0; i < owned_.size(); ++i)
-    if (!owned_[i].empty()) data_[i] = owned_[i].data();
+    if (!owned_[i].empty()) own_data_[i] = owned_[i].data();
+}
+
+const float* Hooks::data(std::size_t parameter) const {
+  return own_data_[parameter] != nullptr ? own_data_[parameter] : model_->data(parameter);
 }
 
 void Hooks::add(std::string_view site_glob, const Action& action) {
@@ -94,8 +97,8 @@ Rows Hooks::own(std::size_t index) {
   const Parameter& parameter = model_->parameters()[index];
   if (owned_[index].empty()) {
     owned_[index] = Matrix(parameter.rows, parameter.columns);
-    std::copy_n(data_[index], parameter.rows * parameter.columns, owned_[index].data());
-    data_[index] = owned_[index].data();
+    std::copy_n(model_->data(index), parameter.rows * parameter.columns, owned_[index].data());
+    own_data_[index] = owned_[index].data();
   }
   return owned_[index];
 }

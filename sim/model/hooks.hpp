@@ -146,7 +146,7 @@ class Hooks {
   };
   const std::vector<Action>& actions(std::size_t site) const { return actions_[site]; }
   bool used(std::size_t site) const { return used_[site] != 0; }
-  const float* data(std::size_t parameter) const { return data_[parameter]; }
+  const float* data(std::size_t parameter) const;
   bool replaced(std::size_t parameter) const { return !owned_[parameter].empty(); }
   LinearOp* linear_op(int layer, int linear) const;
   AttentionOp* attention_op(int layer) const { return attention_[static_cast<std::size_t>(layer)].get(); }
@@ -163,8 +163,8 @@ class Hooks {
   const Model* model_;
   std::vector<std::vector<Action>> actions_;             // by site
   std::vector<std::uint8_t> used_;                       // by site: on one cache line for a layer
-  std::vector<const float*> data_;                       // by parameter: the model's, or
   std::vector<Matrix> owned_;                            // by parameter: our copy
+  std::vector<const float*> own_data_;                   // of it, else nullptr
   std::vector<std::shared_ptr<LinearOp>> linear_;        // by layer * kLinears + linear, lm_head last
   std::vector<std::shared_ptr<AttentionOp>> attention_;  // by layer
   std::shared_ptr<CacheFactory> cache_;

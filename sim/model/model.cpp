@@ -1,5 +1,6 @@
 #include "sim/model/model.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -42,6 +43,14 @@ void check_finite(std::span<const float> values, const std::string& place) {
   for (std::size_t i = 0; i < values.size(); ++i)
     if ((std::bit_cast<std::uint32_t>(values[i]) & 0x7F800000u) == 0x7F800000u)
       throw_error(ExitCode::bad_data, "{}: value {} is {}; weights must be finite", place, i, values[i]);
+}
+
+// Null where the values must be converted, or do not lie as floats do.
+std::shared_ptr<const std::byte> in_place(const StoredTensor& tensor) {
+  if (tensor.dtype != DType::f32 || tensor.fortran_order || !tensor.map || std::endian::native != std::endian::little)
+    return nullptr;
+  auto bytes = tensor.map();
+  return reinterpret_cast<std::uintptr_t>(bytes.get()) % alignof(float) == 0 ? bytes : nullptr;
 }
 
 std::string cache_directory() {
@@ -110,7 +119,7 @@ AttentionShape Model::attention_shape(int layer) const {
       layer, config_.heads, config_.kv_heads, config_.head_dim, scale, config_.window[static_cast<std::size_t>(layer)]};
 }
 
-Model Model::load(const std::string& name, Threads& threads) {
+Model Model::load(const std::string& name, Threads& threads, Weights weights) {
   const std::string folder = find_model(name);
   Model model(read_config(folder), folder);
   std::map<std::string, StoredTensor> stored;
@@ -135,26 +144,53 @@ Model Model::load(const std::string& name, Threads& threads) {
       throw_error(ExitCode::bad_data, "{}: a tensor that a {} model of this config.json does not have", tensor.place(),
                   model.config_.family);
   }
-  // in one buffer, so that small ones lie on huge pages too; each begins a cache line
-  constexpr std::size_t kLine = static_cast<std::size_t>(UnsetAllocator<float>::kAlignment) / sizeof(float);
-  std::vector<std::size_t> begin(source.size());
-  std::size_t end = 0;
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    begin[i] = end;
-    if (source[i] != nullptr) end += (source[i]->size() + kLine - 1) / kLine * kLine;
-  }
-  model.values_.resize(end);
-  ask_for_huge_pages(model.values_.data(), end * sizeof(float));  // a token reads all weights
   model.data_.resize(source.size(), nullptr);
-  threads.parallel_for(source.size(), [&](std::size_t i) {
-    if (source[i] == nullptr) return;
-    float* values = model.values_.data() + begin[i];
+  model.mapped_.resize(source.size());
+  std::vector<std::size_t> copied, mapped;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (source[i] == nullptr) continue;
+    if (weights == Weights::mapped) model.mapped_[i] = in_place(*source[i]);
+    (model.mapped_[i] ? mapped : copied).push_back(i);
+  }
+  model.copy(copied, threads, [&](std::size_t i, float* values) {
     source[i]->load_float(values);
     check_finite({values, source[i]->size()}, source[i]->place());
-    model.data_[i] = values;
+  });
+  threads.parallel_for(mapped.size(), [&](std::size_t task) {
+    const std::size_t i = mapped[task];
+    model.data_[i] = reinterpret_cast<const float*>(model.mapped_[i].get());
+    check_finite({model.data_[i], source[i]->size()}, source[i]->place());
   });
   if (tied) model.data_[model.lm_head()] = model.data_[model.embedding()];
   return model;
+}
+
+// In one buffer, so that small ones lie on huge pages too; each begins a cache line.
+void Model::copy(const std::vector<std::size_t>& wanted, Threads& threads, const Fill& fill) {
+  constexpr std::size_t kLine = static_cast<std::size_t>(UnsetAllocator<float>::kAlignment) / sizeof(float);
+  std::vector<std::size_t> begin;
+  std::size_t end = 0;
+  for (const std::size_t i : wanted) {
+    begin.push_back(end);
+    end += (parameters_[i].rows * parameters_[i].columns + kLine - 1) / kLine * kLine;
+  }
+  Buffer& values = values_.emplace_back(end);
+  ask_for_huge_pages(values.data(), end * sizeof(float));  // a token reads all weights
+  threads.parallel_for(wanted.size(), [&](std::size_t task) {
+    float* own = values.data() + begin[task];
+    fill(wanted[task], own);
+    data_[wanted[task]] = own;
+  });
+}
+
+void Model::copy_weights(Threads& threads) {
+  std::vector<std::size_t> mapped;
+  for (std::size_t i = 0; i < mapped_.size(); ++i)
+    if (mapped_[i] && data_[i] == reinterpret_cast<const float*>(mapped_[i].get())) mapped.push_back(i);
+  copy(mapped, threads, [&](std::size_t i, float* values) {
+    std::copy_n(data_[i], parameters_[i].rows * parameters_[i].columns, values);
+  });
+  if (config_.tied_embeddings) data_[lm_head()] = data_[embedding()];
 }
 
 }  // namespace lowbit::model

@@ -1,6 +1,8 @@
 // A Llama-style language model: configuration, parameters in float32, names of its tensors.
 #pragma once
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,11 @@ struct Parameter {
   int linear = -1;  ///< of the weight of a linear layer: as Linear, kLinears for lm_head; -1 for everything else
 };
 
+/// Where the parameters of a loaded model lie. copied: in memory of the process, on huge pages. mapped: float32 of
+/// safetensors stays in the file, so that a first token need not wait until the system has found memory for a copy;
+/// a token takes up to a tenth longer, and a file that is cut off meanwhile ends the process with SIGBUS.
+enum class Weights { copied, mapped };
+
 /// Parameters of a layer beside weights and biases of its linear layers.
 enum class NormParameter { input, post_attention, q, k };
 
@@ -30,7 +37,9 @@ class Model {
   /// Loads a folder with config.json and safetensors (F64, F32, F16, BF16; sharded or not); `name` is a path or a name
   /// in the cache directory ($LOWBIT_MODELS, else ~/.cache/lowbit/models). Error: what config.hpp refuses, missing,
   /// unknown or misshapen tensors (both shapes named), NaN or Inf in a parameter.
-  static Model load(const std::string& name, Threads& threads);
+  static Model load(const std::string& name, Threads& threads, Weights weights = Weights::copied);
+  /// Copies what is mapped. Not while a pass runs; what data() has returned before stays valid.
+  void copy_weights(Threads& threads);
 
   const std::string& folder() const { return folder_; }
   const Config& config() const { return config_; }
@@ -54,6 +63,8 @@ class Model {
  private:
   Model(Config config, std::string folder);
   void list_parameters();
+  using Fill = std::function<void(std::size_t parameter, float* values)>;
+  void copy(const std::vector<std::size_t>& wanted, Threads& threads, const Fill& fill);
   void add(std::string name, std::size_t rows, std::size_t columns, int layer, int linear = -1);
 
   std::string folder_;
@@ -61,7 +72,8 @@ class Model {
   SiteTable sites_;
   Rope rope_;
   std::vector<Parameter> parameters_;
-  Buffer values_;
+  std::vector<Buffer> values_;                            // of the copied ones
+  std::vector<std::shared_ptr<const std::byte>> mapped_;  // by parameter
   std::vector<const float*> data_;
 };
 

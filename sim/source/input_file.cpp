@@ -1,6 +1,7 @@
 #include "sim/source/input_file.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +30,16 @@ InputFile::InputFile(const std::string& path) : path_(path) {
 }
 
 InputFile::~InputFile() {
+  if (mapped_ != nullptr) ::munmap(mapped_, size_);
   ::close(descriptor_);
+}
+
+const std::byte* InputFile::map() {
+  if (mapped_ == nullptr && size_ > 0) {
+    void* place = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);
+    if (place != MAP_FAILED) mapped_ = place;
+  }
+  return static_cast<const std::byte*>(mapped_);
 }
 
 void InputFile::read(std::uint64_t offset, std::size_t count, void* out) const {

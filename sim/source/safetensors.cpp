@@ -151,6 +151,10 @@ std::vector<StoredTensor> open_safetensors(const std::string& path) {
     entry.tensor.read = [file, start = data + entry.begin](std::size_t offset, std::size_t count, std::byte* out) {
       file->read(start + offset, count, out);
     };
+    entry.tensor.map = [file, start = data + entry.begin]() -> std::shared_ptr<const std::byte> {
+      const std::byte* all = file->map();
+      return all == nullptr ? nullptr : std::shared_ptr<const std::byte>(file, all + start);
+    };
     tensors.push_back(std::move(entry.tensor));
   }
   return tensors;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct StoredTensor {
   std::size_t bytes = 0;       ///< of the stored values
   /// Copies stored bytes [offset, offset + count) as little-endian values in stored order.
   std::function<void(std::size_t offset, std::size_t count, std::byte* out)> read;
+  /// The stored bytes in place for as long as the pointer lives (InputFile::map); nullptr where the system refuses.
+  /// Empty where the file does not hold them as they are.
+  std::function<std::shared_ptr<const std::byte>()> map;
   bool random_access = false;  ///< read() fetches what is asked for and nothing else, from any thread
 
   std::size_t size() const;  ///< number of values; readers have checked that the product does not overflow

@@ -217,14 +217,17 @@ void report(const Model& model) {
 void measure_all(const std::string& name, std::int64_t rounds, std::size_t thread_count) {
   Threads threads(thread_count);
   const double start = seconds(CLOCK_MONOTONIC);
-  const Model model = Model::load(name, threads);
+  Model model = Model::load(name, threads, Weights::mapped);
   const Hooks plain(model);
   Rng rng(1, "bench");
   std::vector<std::int32_t> tokens(kTokens);
   for (auto& token : tokens) token = static_cast<std::int32_t>(rng.below(model.config().vocabulary));
   const TokenSpan first{std::span<const std::int32_t>(tokens).first(8), nullptr};
   last_logits(plain, forward(plain, {&first, 1}, threads), threads);
-  fmt::print("{} threads; first token after {:.2f} s (goal 1)\n", threads.count(), seconds(CLOCK_MONOTONIC) - start);
+  const double first_token = seconds(CLOCK_MONOTONIC);
+  fmt::print("{} threads; first token after {:.2f} s (goal 1)\n", threads.count(), first_token - start);
+  model.copy_weights(threads);
+  fmt::print("weights copied: {:.2f} s\n", seconds(CLOCK_MONOTONIC) - first_token);
 
   std::map<std::string, Hooks> quantised;
   for (const char* format : {"mxfp4", "nvfp4", "mxint8 had:32"}) {

@@ -126,6 +126,31 @@ TEST_CASE("the bits do not depend on the number of threads", "[model]") {
   }
 }
 
+TEST_CASE("weights in the file, copied later or at once, give the same bits", "[model]") {
+  const std::string family = GENERATE(from_range(families()));
+  CAPTURE(family);
+  const Text text(family);
+  Model mapped = Model::load(family_folder(family), test_threads(), Weights::mapped);
+  const Hooks copied_hooks(text.model), hooks(mapped);
+  const auto logits = [&](const Hooks& h) {
+    const TokenSpan span{text.tokens, nullptr};
+    return all_logits(h, forward(h, {&span, 1}, test_threads()));
+  };
+  const auto expected = logits(copied_hooks);
+  const std::size_t weight = mapped.weight(1, Linear::up_proj);
+  const float* in_file = mapped.data(weight);
+  CHECK(logits(hooks) == expected);
+  mapped.copy_weights(test_threads());
+  // float32 alone stays in the file, the other types are converted when they are loaded
+  CHECK((mapped.data(weight) != in_file) == (family == "qwen3"));
+  CHECK(hooks.data(weight) == mapped.data(weight));
+  CHECK(*in_file == *mapped.data(weight));
+  CHECK(logits(hooks) == expected);
+  const float* copy = mapped.data(weight);
+  mapped.copy_weights(test_threads());
+  CHECK(mapped.data(weight) == copy);
+}
+
 TEST_CASE("passes refuse what cannot be computed", "[model]") {
   const Text text("llama3");
   const Hooks hooks(text.model);
