@@ -29,11 +29,11 @@ void relax() {
 // Whether there was anything to fetch.
 bool Threads::Expected::fetch_some() {
   constexpr std::size_t kAtOnce = 4;  // few, so that the end of the wait is noticed
-  if (const char* newest = begin.load(std::memory_order_relaxed); newest != seen) {
+  if (const char* newest = begin.load(std::memory_order_acquire); newest != seen) {
     seen = newest;
     fetched = 0;
   }
-  if (seen == nullptr || fetched >= kExpectedBytes) return false;
+  if (fetched >= bytes.load(std::memory_order_relaxed)) return false;
   for (std::size_t i = 0; i < kAtOnce; ++i, fetched += kLine) __builtin_prefetch(seen + fetched);
   return true;
 }

@@ -1,6 +1,7 @@
 // A small pool of threads for loops whose tasks are fixed beforehand, so that results do not depend on how many there
 // are.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -28,14 +29,15 @@ class Threads : public Workers {
   std::size_t count() const { return workers_.size() + 1; }
 
   /// Runs task(0) .. task(tasks - 1) and returns when all are done. The first exception of a task is thrown again here,
-  /// the tasks not yet begun are dropped then. Nested calls run on the calling thread.
+  /// most of the tasks not yet begun are dropped then. Nested calls run on the calling thread.
   void parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task) override;
 
   /// Where task `thread` of a loop to come begins to read: while that thread waits, for others or for the loop, it
   /// brings what lies there into its cache, kExpectedBytes at most. Only the time depends on it; the memory may be gone
   /// by then.
-  void expect(std::size_t thread, const void* begin) {
-    expected_[thread].begin.store(static_cast<const char*>(begin), std::memory_order_relaxed);
+  void expect(std::size_t thread, const void* begin, std::size_t bytes) {
+    expected_[thread].bytes.store(std::min(bytes, kExpectedBytes), std::memory_order_relaxed);
+    expected_[thread].begin.store(static_cast<const char*>(begin), std::memory_order_release);
   }
   static constexpr std::size_t kExpectedBytes = std::size_t{1} << 17;
 
@@ -50,6 +52,7 @@ class Threads : public Workers {
   static constexpr std::size_t kLine = 64;
   struct alignas(kLine) Expected {
     std::atomic<const char*> begin{nullptr};
+    std::atomic<std::size_t> bytes{0};
     // of the thread that waits: what is being fetched, as far as it has come
     const char* seen = nullptr;
     std::size_t fetched = 0;

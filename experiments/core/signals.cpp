@@ -7,6 +7,7 @@
 #include <string>
 
 #include "formats/error.hpp"
+#include "sim/source/text.hpp"
 
 namespace lowbit {
 namespace {
@@ -19,10 +20,13 @@ void on_signal(int number) {
   stop = number;
 }
 
-// Written before the handler is set.
 std::string lost_file;
 
-void on_lost_file(int) {
+void on_lost_file(int number, siginfo_t* info, void*) {
+  if (info->si_code != BUS_ADRERR) {
+    ::signal(number, SIG_DFL);  // not a file: what the system does about it happens again
+    return;
+  }
   static std::atomic_flag told;
   while (told.test_and_set()) ::pause();  // another thread is writing
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, lost_file.data(), lost_file.size());
@@ -31,10 +35,11 @@ void on_lost_file(int) {
 
 }  // namespace
 
-void watch_mapped_file(std::string_view program, std::string_view file) {
-  lost_file = fmt::format("{}: error: '{}': became shorter while it was read\n", program, file);
+void watch_mapped_files(std::string_view program, std::string_view folder) {
+  lost_file = fmt::format("{}: error: {}: a file became shorter or could not be read\n", program, in_quotes(folder));
   struct sigaction action {};
-  action.sa_handler = on_lost_file;
+  action.sa_sigaction = on_lost_file;
+  action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGBUS, &action, nullptr);
 }
 

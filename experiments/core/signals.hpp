@@ -1,4 +1,5 @@
-// SIGTERM, SIGUSR1 and SIGINT ask a run to finish the points it is at and stop.
+// What signals mean: SIGTERM, SIGUSR1 and SIGINT ask a run to finish the points it is at and stop; SIGBUS is a file
+// that was cut off.
 #pragma once
 #include <string_view>
 
@@ -7,9 +8,9 @@ namespace lowbit {
 /// Installs the handlers (a second SIGINT ends the program at once) and ignores SIGXFSZ and SIGPIPE, whose cause then
 /// shows as the error of a write.
 void watch_signals();
-/// For the time in which `file` is read in place: where it is cut off meanwhile, the process ends with one line that
-/// names it, and with the code of bad data, instead of with SIGBUS.
-void watch_mapped_file(std::string_view program, std::string_view file);
+/// From now on, a file of `folder` that is read in place and is cut off meanwhile ends the program with one line and
+/// the code of bad data, instead of with SIGBUS. Called once.
+void watch_mapped_files(std::string_view program, std::string_view folder);
 /// Number of the signal that has asked to stop, 0 if none has.
 int stop_signal();
 /// Exit code after that signal: 130 for SIGINT, 75 (requeue me) for the others.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <new>
 
 #include "experiments/core/signals.hpp"
 #include "experiments/tools/model_options.hpp"
@@ -49,6 +50,14 @@ class Printer {
   const model::TokenText& text_;
 };
 
+// Those that passes read; without room for them they stay where they are.
+void copy_weights(model::Model& m, const model::Hooks& hooks, Threads& threads) {
+  try {
+    m.copy_weights(threads, [&](std::size_t parameter) { return !hooks.replaced(parameter); });
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 std::string stop_line(const early_exit::Stop& stop) {
   return fmt::format("thinking ended by {}: {} sentences, {} tokens; {} tokens of probes", reason_name(stop.reason),
                      stop.sentences, stop.think_tok, stop.probe_tok);
@@ -76,7 +85,7 @@ int run(const Words& words) {
     throw_error(ExitCode::usage, "{} prompt tokens and {} new ones exceed the model's context of {}", prompt.size(),
                 options.max_tokens + answer, config.context);
   const model::TokenText text(folder);
-  watch_mapped_file("lowbit", folder);
+  watch_mapped_files("lowbit", folder);
   model::Model m = model::Model::load(folder, threads, model::Weights::mapped);
   model::Hooks hooks(m);
   for (const std::string& warning : attach(hooks, sites, threads).warnings)
@@ -88,7 +97,7 @@ int run(const Words& words) {
   std::size_t tokens = 0;
   const auto emit = [&](std::int32_t token) {
     if (form == OutputForm::text) printer(token);
-    if (++tokens == kManyTokens && sites.weights.empty()) m.copy_weights(threads);
+    if (++tokens == kManyTokens) copy_weights(m, hooks, threads);
   };
   Thought thought;
   if (thinking)

@@ -127,7 +127,7 @@ AttentionStats plain_attention(const AttentionCall& call) {
       pairs[index] += static_cast<double>(tile.range[i].last - tile.range[i].first);
     }
   };
-  if (call.q.rows > 1) {
+  if (call.q.rows != 1) {
     call.threads.parallel_for(tiles * shape.heads, attend);
   } else {
     // heads side by side, which share keys and values, to one thread: all wait for memory

@@ -81,7 +81,6 @@ class PlainCache : public KvCache {
   std::size_t capacity_ = 0;                          // tokens that each layer has room for
   Buffer values_;                                     // layer x part x head x capacity x head_dim
   std::vector<std::vector<std::int64_t>> positions_;  // by layer
-  Matrix new_k_, new_v_;                              // the tokens of an append
   std::int64_t next_position_ = 0;
 };
 

@@ -183,10 +183,12 @@ void Model::copy(const std::vector<std::size_t>& wanted, Threads& threads, const
   });
 }
 
-void Model::copy_weights(Threads& threads) {
+void Model::copy_weights(Threads& threads, const std::function<bool(std::size_t)>& wanted) {
   std::vector<std::size_t> mapped;
   for (std::size_t i = 0; i < mapped_.size(); ++i)
-    if (mapped_[i] && data_[i] == reinterpret_cast<const float*>(mapped_[i].get())) mapped.push_back(i);
+    if (mapped_[i] && data_[i] == reinterpret_cast<const float*>(mapped_[i].get()) && (!wanted || wanted(i)))
+      mapped.push_back(i);
+  if (mapped.empty()) return;
   copy(mapped, threads, [&](std::size_t i, float* values) {
     std::copy_n(data_[i], parameters_[i].rows * parameters_[i].columns, values);
   });

@@ -26,7 +26,8 @@ struct Parameter {
 
 /// Where the parameters of a loaded model lie. copied: in memory of the process, on huge pages. mapped: float32 of
 /// safetensors stays in the file, so that a first token need not wait until the system has found memory for a copy;
-/// a token takes up to a tenth longer, and a file that is cut off meanwhile ends the process with SIGBUS.
+/// a token takes up to a tenth longer, and what another program writes into the file shows, and one that is cut off
+/// ends the process with SIGBUS.
 enum class Weights { copied, mapped };
 
 /// Parameters of a layer beside weights and biases of its linear layers.
@@ -38,8 +39,9 @@ class Model {
   /// in the cache directory ($LOWBIT_MODELS, else ~/.cache/lowbit/models). Error: what config.hpp refuses, missing,
   /// unknown or misshapen tensors (both shapes named), NaN or Inf in a parameter.
   static Model load(const std::string& name, Threads& threads, Weights weights = Weights::copied);
-  /// Copies what is mapped. Not while a pass runs; what data() has returned before stays valid.
-  void copy_weights(Threads& threads);
+  /// Copies the mapped parameters that are wanted (none given: all). Not while a pass runs; what data() has returned
+  /// before stays valid.
+  void copy_weights(Threads& threads, const std::function<bool(std::size_t parameter)>& wanted = {});
 
   const std::string& folder() const { return folder_; }
   const Config& config() const { return config_; }

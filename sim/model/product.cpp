@@ -20,7 +20,7 @@ constexpr std::size_t kColumnTile = 384;
 constexpr std::size_t kWideTile = 1536, kWide = 16384;
 // A single token reads each weight once: a thread takes what is left of its rows but for one in kKept, down to this
 // many bytes, so that threads end together. Few pieces, since memory begins each of them anew.
-constexpr std::size_t kKept = 5;
+constexpr std::size_t kKept = 5, kKeptByHelpers = 2;
 constexpr std::size_t kLeastBytes = 1 << 15;
 
 int size(std::size_t n) {
@@ -64,12 +64,12 @@ struct Part {
   alignas(64) std::atomic<std::size_t> next{0};
   std::size_t end = 0;
 
-  // Takes rows first .. first + the result - 1; 0: all are taken.
-  std::size_t take(std::size_t least, std::size_t& first) {
+  // Takes rows first .. first + the result - 1; 0: all are taken. `kept`: one in so many of what is left stays.
+  std::size_t take(std::size_t least, std::size_t kept, std::size_t& first) {
     first = next.load(std::memory_order_relaxed);
     while (first < end) {
       const std::size_t left = end - first;
-      const std::size_t rows = std::min(left, std::max(least, left - left / kKept));
+      const std::size_t rows = std::min(left, std::max(least, left - left / kept));
       if (next.compare_exchange_weak(first, first + rows, std::memory_order_relaxed)) return rows;
     }
     return 0;
@@ -120,7 +120,7 @@ void multiply_vectors(std::span<const Product> products, Threads& threads) {
   threads.parallel_for(count, [&](std::size_t thread) {
     std::size_t first = 0;
     for (std::size_t t = 0; t < count; ++t)
-      while (const std::size_t taken = parts[(thread + t) % count].take(least, first))
+      while (const std::size_t taken = parts[(thread + t) % count].take(least, t == 0 ? kKept : kKeptByHelpers, first))
         multiply_rows(products, first, taken);
   });
 }
@@ -143,10 +143,12 @@ void multiply(std::span<const Product> products, Threads& threads) {
 }
 
 void expect_vectors(std::span<const ConstRows> weights, Threads& threads) {
+  assert(!weights.empty());
   const std::size_t rows = all_rows(weights);
   for (std::size_t t = 0; t < threads.count(); ++t) {
-    const auto [i, row] = locate(weights, rows * t / threads.count());
-    threads.expect(t, weights[i].row(row));
+    const std::size_t first = rows * t / threads.count(), count = rows * (t + 1) / threads.count() - first;
+    const auto [i, row] = locate(weights, first);
+    threads.expect(t, weights[i].row(row), sizeof(float) * count * weights[i].stride);
   }
 }
 

@@ -22,7 +22,7 @@ struct StoredTensor {
   /// Copies stored bytes [offset, offset + count) as little-endian values in stored order.
   std::function<void(std::size_t offset, std::size_t count, std::byte* out)> read;
   /// The stored bytes in place for as long as the pointer lives (InputFile::map); nullptr where the system refuses.
-  /// Empty where the file does not hold them as they are.
+  /// From one thread at a time. Empty where the file does not hold them as they are.
   std::function<std::shared_ptr<const std::byte>()> map;
   bool random_access = false;  ///< read() fetches what is asked for and nothing else, from any thread
 

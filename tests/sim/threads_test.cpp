@@ -2,7 +2,9 @@
 #include "sim/threads.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "tests/support/catch.hpp"
@@ -53,7 +55,7 @@ TEST_CASE("what a thread expects may be anything, gone or never read", "[threads
   for (const void* begin : {static_cast<const void*>(values.data()), static_cast<const void*>(nullptr),
                             reinterpret_cast<const void*>(std::uintptr_t{8})})
     for (std::size_t thread = 0; thread < threads.count(); ++thread) {
-      threads.expect(thread, begin);
+      threads.expect(thread, begin, 1000);
       std::atomic<int> runs = 0;
       threads.parallel_for(4, [&](std::size_t) { ++runs; });
       CHECK(runs == 4);

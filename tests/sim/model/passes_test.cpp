@@ -1,6 +1,11 @@
 // One text in one piece, in pieces, token by token, in a batch, with any number of threads.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "sim/model/quantised_sites.hpp"
 #include "tests/sim/model/support.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace lowbit::test {
 namespace {
@@ -149,6 +154,28 @@ TEST_CASE("weights in the file, copied later or at once, give the same bits", "[
   const float* copy = mapped.data(weight);
   mapped.copy_weights(test_threads());
   CHECK(mapped.data(weight) == copy);
+}
+
+TEST_CASE("weights that do not lie as floats do are copied", "[model]") {
+  const std::string folder = family_folder("qwen3");
+  std::ifstream file(folder + "/model.safetensors", std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  bytes.insert(sizeof header + header, " ");  // white space is allowed behind the header
+  ++header;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  const TemporaryFolder odd;
+  odd.file("model.safetensors", bytes);
+  std::filesystem::copy(folder + "/config.json", odd / "config.json");
+  const Model expected = Model::load(folder, test_threads()),
+              model = Model::load(odd.path(), test_threads(), Weights::mapped);
+  for (std::size_t i = 0; i < model.parameters().size(); ++i) {
+    if (!model.has_parameter(i)) continue;
+    CHECK(reinterpret_cast<std::uintptr_t>(model.data(i)) % alignof(float) == 0);
+    const std::size_t size = model.parameters()[i].rows * model.parameters()[i].columns;
+    CHECK(std::equal(model.data(i), model.data(i) + size, expected.data(i)));
+  }
 }
 
 TEST_CASE("passes refuse what cannot be computed", "[model]") {
