@@ -32,9 +32,9 @@ class Threads : public Workers {
   /// most of the tasks not yet begun are dropped then. Nested calls run on the calling thread.
   void parallel_for(std::size_t tasks, const std::function<void(std::size_t)>& task) override;
 
-  /// Where task `thread` of a loop to come begins to read: while that thread waits, for others or for the loop, it
-  /// brings what lies there into its cache, kExpectedBytes at most. Only the time depends on it; the memory may be gone
-  /// by then.
+  /// Where task `thread` (below count()) of a loop to come begins to read: while that thread waits, for others or for
+  /// the loop, it brings these bytes into its cache, kExpectedBytes at most. Only the time depends on it; the memory
+  /// may be gone by then. From the caller of the loops.
   void expect(std::size_t thread, const void* begin, std::size_t bytes) {
     expected_[thread].bytes.store(std::min(bytes, kExpectedBytes), std::memory_order_relaxed);
     expected_[thread].begin.store(static_cast<const char*>(begin), std::memory_order_release);

@@ -129,22 +129,9 @@ void Pass::head_norm(int layer, NormParameter which, Rows rows, Matrix* raw) {
 }
 
 ConstRows Pass::weight(int layer, Linear linear) const {
-  const Config& c = model_.config();
-  const std::size_t queries = c.heads * c.head_dim, keys = c.kv_heads * c.head_dim;
-  const float* data = hooks_.data(model_.weight(layer, linear));
-  switch (linear) {
-    case Linear::q_proj:
-      return {data, queries, c.hidden};
-    case Linear::k_proj:
-    case Linear::v_proj:
-      return {data, keys, c.hidden};
-    case Linear::o_proj:
-      return {data, c.hidden, queries};
-    case Linear::down_proj:
-      return {data, c.hidden, c.intermediate};
-    default:
-      return {data, c.intermediate, c.hidden};
-  }
+  const std::size_t index = model_.weight(layer, linear);
+  const Parameter& shape = model_.parameters()[index];
+  return {hooks_.data(index), shape.rows, shape.columns};
 }
 
 // A single token waits for memory alone: names the weights that are read after those of `group`.

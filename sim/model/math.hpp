@@ -37,7 +37,7 @@ void silu_product(const float* gate, const float* up, float* y, std::size_t n);
 void silu_product_backward(const float* gate, const float* up, const float* dy, float* dgate, float* dup,
                            std::size_t n);
 
-/// (a, b) = (a cos - b sin, b cos + a sin), value by value; `inverse` turns the other way.
+/// (a_i, b_i) = (a_i cos_i - b_i sin_i, b_i cos_i + a_i sin_i) in place, n values each; `inverse` turns the other way.
 void rotate_halves(const float* cosine, const float* sine, bool inverse, float* a, float* b, std::size_t n);
 
 /// y += x.

@@ -25,8 +25,8 @@ struct Parameter {
 };
 
 /// Where the parameters of a loaded model lie. copied: in memory of the process, on huge pages. mapped: float32 of
-/// safetensors stays in the file, so that a first token need not wait until the system has found memory for a copy;
-/// a token takes up to a tenth longer, and what another program writes into the file shows, and one that is cut off
+/// safetensors stays in the file, so that a first token need not wait until the system has found memory for a copy. A
+/// token then takes up to a tenth longer, what another program writes into the file shows, and a file that is cut off
 /// ends the process with SIGBUS.
 enum class Weights { copied, mapped };
 
@@ -39,8 +39,8 @@ class Model {
   /// in the cache directory ($LOWBIT_MODELS, else ~/.cache/lowbit/models). Error: what config.hpp refuses, missing,
   /// unknown or misshapen tensors (both shapes named), NaN or Inf in a parameter.
   static Model load(const std::string& name, Threads& threads, Weights weights = Weights::copied);
-  /// Copies the mapped parameters that are wanted (none given: all). Not while a pass runs; what data() has returned
-  /// before stays valid.
+  /// Copies the mapped parameters that are wanted (none given: all), so that data() returns the copies. Not while a
+  /// pass runs; what data() has returned before stays valid. std::bad_alloc leaves everything as it was.
   void copy_weights(Threads& threads, const std::function<bool(std::size_t parameter)>& wanted = {});
 
   const std::string& folder() const { return folder_; }

@@ -19,7 +19,8 @@ constexpr std::size_t kColumnTile = 384;
 // lm_head: few rows, so many columns that each thread gets enough wide tiles.
 constexpr std::size_t kWideTile = 1536, kWide = 16384;
 // A single token reads each weight once: a thread takes what is left of its rows but for one in kKept, down to this
-// many bytes, so that threads end together. Few pieces, since memory begins each of them anew.
+// many bytes, so that threads end together; a helper leaves half of what it finds to other helpers. Few pieces, since
+// memory begins each of them anew.
 constexpr std::size_t kKept = 5, kKeptByHelpers = 2;
 constexpr std::size_t kLeastBytes = 1 << 15;
 
