@@ -62,11 +62,8 @@ void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, st
   if (width == 0) return;
   const float* q = call.q.row(tile.row) + head * d;
   const ConstRows k = kv.k.slice(tile.span.first, width);
-  if (tile.rows == 1)  // the library would copy all keys first
-    row_products(k, q, tile.weight.data(), Reading::again);
-  else
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, q,
-                size(call.q.stride), k.data, size(k.stride), 0, tile.weight.data(), size(width));
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, q, size(call.q.stride),
+              k.data, size(k.stride), 0, tile.weight.data(), size(width));
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* row = tile.weight.data() + i * width;
     const std::size_t first = tile.range[i].first - tile.span.first, last = tile.range[i].last - tile.span.first;
@@ -84,6 +81,32 @@ std::vector<KeyValues> read_heads(const AttentionCall& call) {
 
 double inverse(double sum) {
   return sum == 0 ? 0 : 1 / sum;
+}
+
+// out = out / sum, zeros where the sum is zero.
+void normalise(float* out, double sum, std::size_t n) {
+  const float factor = static_cast<float>(inverse(sum));
+  for (std::size_t c = 0; c < n; ++c) out[c] = sum == 0 ? 0.0f : out[c] * factor;
+}
+
+// The query of one row in heads first .. first + count - 1, which share keys and values and go over them together: all
+// wait for memory, and the library would copy the keys first. Returns the number of keys that it sees.
+std::size_t attend_row(const AttentionCall& call, const KeyValues& kv, std::size_t row, std::size_t first,
+                       std::size_t count) {
+  static thread_local Buffer values;
+  static thread_local std::vector<double> sum;
+  const KeyRange range = visible(kv, call.positions[row], call.shape.window);
+  const std::size_t d = call.shape.head_dim, keys = range.last - range.first;
+  values.resize(std::max(values.size(), count * keys));
+  sum.assign(count, 0);
+  const Rows weight(values.data(), count, keys), out(call.output.row(row) + first * d, count, d);
+  for (std::size_t h = 0; h < count && keys > 0; ++h) {
+    row_products(kv.k.slice(range.first, keys), call.q.row(row) + (first + h) * d, weight.row(h), Reading::again);
+    sum[h] = exp_row(weight.row(h), call.shape.scale, keys);
+  }
+  weighted_sums(weight, kv.v.slice(range.first, keys), out);
+  for (std::size_t h = 0; h < count; ++h) normalise(out.row(h), sum[h], d);
+  return keys;
 }
 
 }  // namespace
@@ -113,28 +136,33 @@ AttentionStats plain_attention(const AttentionCall& call) {
     tile.row = (tiles - 1 - index / shape.heads) * kQueryTile;
     tile.rows = std::min(kQueryTile, call.q.rows - tile.row);
     const KeyValues& kv = heads[head / group];
+    if (tile.rows == 1) {
+      pairs[index] = static_cast<double>(attend_row(call, kv, tile.row, head, 1));
+      return;
+    }
     softmax_tile(tile, call, kv, head);
     const Rows out = call.output.part(head * d, d).slice(tile.row, tile.rows);
     const ConstRows v = kv.v.slice(tile.span.first, tile.width());
-    if (tile.rows == 1)
-      weighted_sum(tile.weight.data(), v, out.data);
-    else if (tile.width() > 0)
+    if (tile.width() > 0)
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1,
                   tile.weight.data(), size(tile.width()), v.data, size(v.stride), 0, out.data, size(out.stride));
     for (std::size_t i = 0; i < tile.rows; ++i) {
-      const float factor = static_cast<float>(inverse(tile.sum[i]));
-      for (std::size_t c = 0; c < d; ++c) out.row(i)[c] = tile.sum[i] == 0 ? 0.0f : out.row(i)[c] * factor;
+      normalise(out.row(i), tile.sum[i], d);
       pairs[index] += static_cast<double>(tile.range[i].last - tile.range[i].first);
     }
   };
   if (call.q.rows != 1) {
     call.threads.parallel_for(tiles * shape.heads, attend);
   } else {
-    // heads side by side, which share keys and values, to one thread: all wait for memory
     const std::size_t parts = std::min(call.threads.count(), shape.heads);
     call.threads.parallel_for(parts, [&](std::size_t part) {
+      std::size_t head = (shape.heads * part + parts - 1) / parts;
       const std::size_t last = (shape.heads * (part + 1) + parts - 1) / parts;
-      for (std::size_t head = (shape.heads * part + parts - 1) / parts; head < last; ++head) attend(head);
+      while (head < last) {
+        const std::size_t next = std::min(last, (head / group + 1) * group);
+        const auto keys = static_cast<double>(attend_row(call, heads[head / group], 0, head, next - head));
+        for (; head < next; ++head) pairs[head] = keys;
+      }
     });
   }
   AttentionStats stats;

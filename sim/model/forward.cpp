@@ -1,7 +1,10 @@
 #include "sim/model/forward.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <initializer_list>
+#include <span>
 
 #include "formats/error.hpp"
 #include "sim/model/math.hpp"
@@ -17,11 +20,7 @@ class Pass {
   PassResult run(std::span<const TokenSpan> spans);
 
  private:
-  // Consecutive linear layers that read one tensor.
-  struct Group {
-    Linear first;
-    int count;
-  };
+  static constexpr std::size_t kLargestGroup = 3;  // consecutive linear layers that read one tensor
   void embed(std::span<const TokenSpan> spans);
   void run_layer(int layer);
   void attention_half(int layer);
@@ -29,8 +28,8 @@ class Pass {
   void queries_and_keys(int layer);
   void attend(int layer);
   ConstRows weight(int layer, Linear linear) const;
-  void expect_after(int layer, Group group);
-  void apply_group(int layer, Group group, Rows input, const std::vector<Rows>& outputs);
+  void expect_after(int layer, Linear first);
+  void apply_group(int layer, Linear first, Rows input, std::initializer_list<Rows> outputs);
   void norm(std::size_t parameter, ConstRows x, Rows y);
   void head_norm(int layer, NormParameter norm, Rows rows, Matrix* raw);
   void add_residual();
@@ -48,7 +47,7 @@ class Pass {
   std::vector<std::unique_ptr<KvCache>> own_caches_;
   std::vector<AttentionStats> stats_;
   Matrix table_, residual_, x_, q_, k_, v_, k_pre_, attended_, y_, gate_, up_;
-  Matrix replaced_[3];
+  Matrix replaced_[kLargestGroup];
 };
 
 Pass::Pass(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape* tape)
@@ -134,15 +133,16 @@ ConstRows Pass::weight(int layer, Linear linear) const {
   return {hooks_.data(index), shape.rows, shape.columns};
 }
 
-// A single token waits for memory alone: names the weights that are read after those of `group`.
-void Pass::expect_after(int layer, Group group) {
+// A single token waits for memory alone: names the weights that are read after those of the group that begins with
+// `first`.
+void Pass::expect_after(int layer, Linear first) {
   const Config& c = model_.config();
   if (tokens_ != 1) return;
-  if (group.first == Linear::q_proj) {
+  if (first == Linear::q_proj) {
     expect_vectors({weight(layer, Linear::o_proj)}, threads_);
-  } else if (group.first == Linear::o_proj) {
+  } else if (first == Linear::o_proj) {
     expect_vectors({weight(layer, Linear::gate_proj), weight(layer, Linear::up_proj)}, threads_);
-  } else if (group.first == Linear::gate_proj) {
+  } else if (first == Linear::gate_proj) {
     expect_vectors({weight(layer, Linear::down_proj)}, threads_);
   } else if (++layer < static_cast<int>(c.layers)) {
     expect_vectors({weight(layer, Linear::q_proj), weight(layer, Linear::k_proj), weight(layer, Linear::v_proj)},
@@ -153,23 +153,22 @@ void Pass::expect_after(int layer, Group group) {
 }
 
 // Inputs go through their maps first; linear layers with the same maps share one replaced input.
-void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Rows>& outputs) {
-  std::vector<Product> products;
+void Pass::apply_group(int layer, Linear first, Rows input, std::initializer_list<Rows> outputs) {
+  assert(outputs.size() <= kLargestGroup);
+  const auto linear = [&](std::size_t i) { return static_cast<Linear>(static_cast<std::size_t>(first) + i); };
   const auto same_maps = [&](std::size_t a, std::size_t b) {
     const auto &x = hooks_.actions(a), &y = hooks_.actions(b);
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin(), [](const auto& p, const auto& q) {
              return p.map && p.map == q.map && !p.observer && !q.observer;
            });
   };
-  for (int i = 0; i < group.count; ++i) {
-    const auto linear = static_cast<Linear>(static_cast<int>(group.first) + i);
-    const std::size_t site = sites_.at(layer, linear, LinearPoint::input);
+  std::array<Product, kLargestGroup> products;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::size_t site = sites_.at(layer, linear(i), LinearPoint::input);
     Rows x = input;
     if (has_maps(hooks_, site)) {
-      const std::size_t before =
-          i == 0 ? site : sites_.at(layer, static_cast<Linear>(static_cast<int>(linear) - 1), LinearPoint::input);
-      if (i > 0 && same_maps(before, site)) {
-        x = Rows(const_cast<float*>(products.back().x.data), input.rows, input.columns);
+      if (i > 0 && same_maps(sites_.at(layer, linear(i - 1), LinearPoint::input), site)) {
+        x = Rows(const_cast<float*>(products[i - 1].x.data), input.rows, input.columns);
       } else {
         replaced_[i].resize(input.rows, input.columns);
         x = replaced_[i];
@@ -177,35 +176,33 @@ void Pass::apply_group(int layer, Group group, Rows input, const std::vector<Row
         act_at(site, x);
       }
       if (tape_ != nullptr) {
-        Matrix& kept = tape_->layers[static_cast<std::size_t>(layer)].linear_input[static_cast<int>(linear)];
+        Matrix& kept = tape_->layers[static_cast<std::size_t>(layer)].linear_input[static_cast<int>(linear(i))];
         kept.resize(x.rows, x.columns);
         copy_rows(x, kept);
       }
     } else {
       act_at(site, x);
     }
-    products.push_back(
-        {x, weight(layer, linear), outputs[static_cast<std::size_t>(i)], hooks_.data(model_.bias(layer, linear))});
+    products[i] = {x, weight(layer, linear(i)), outputs.begin()[i], hooks_.data(model_.bias(layer, linear(i)))};
   }
-  std::vector<Product> plain;
-  for (int i = 0; i < group.count; ++i) {
-    const Product& p = products[static_cast<std::size_t>(i)];
-    const int linear = static_cast<int>(group.first) + i;
-    LinearOp* op = hooks_.linear_op(layer, linear);
+  std::array<Product, kLargestGroup> plain;
+  std::size_t plain_count = 0;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Product& p = products[i];
+    LinearOp* op = hooks_.linear_op(layer, static_cast<int>(linear(i)));
     if (op == nullptr) {
-      plain.push_back(p);
+      plain[plain_count++] = p;
       continue;
     }
-    const std::size_t site = sites_.at(layer, static_cast<Linear>(linear), LinearPoint::output);
+    const std::size_t site = sites_.at(layer, linear(i), LinearPoint::output);
     for (const Sequence& s : sequences_)
       op->apply({sites_[site], s, threads_}, p.x.slice(s.first_row, s.rows), p.w, p.y.slice(s.first_row, s.rows));
     for (std::size_t t = 0; p.bias != nullptr && t < p.y.rows; ++t) add_to(p.bias, p.y.row(t), p.y.columns);
   }
-  expect_after(layer, group);
-  multiply(plain, threads_);
-  for (int i = 0; i < group.count; ++i)
-    act_at(sites_.at(layer, static_cast<Linear>(static_cast<int>(group.first) + i), LinearPoint::output),
-           outputs[static_cast<std::size_t>(i)]);
+  expect_after(layer, first);
+  multiply(std::span(plain).first(plain_count), threads_);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    act_at(sites_.at(layer, linear(i), LinearPoint::output), outputs.begin()[i]);
 }
 
 void Pass::queries_and_keys(int layer) {
@@ -252,14 +249,14 @@ void Pass::attention_half(int layer) {
   norm(model_.norm(layer, NormParameter::input), residual_, x_);
   act_at(sites_.at(layer, LayerPoint::attn_input), x_);
   if (has_maps(hooks_, sites_.at(layer, LayerPoint::attn_input))) keep(&Tape::Layer::attn_input, layer, x_);
-  apply_group(layer, {Linear::q_proj, 3}, x_, {q_, k_, v_});
+  apply_group(layer, Linear::q_proj, x_, {q_, k_, v_});
   queries_and_keys(layer);
   keep(&Tape::Layer::q, layer, q_);
   keep(&Tape::Layer::k, layer, k_);
   keep(&Tape::Layer::v, layer, v_);
   attend(layer);
   keep(&Tape::Layer::attn_output, layer, attended_);
-  apply_group(layer, {Linear::o_proj, 1}, attended_, {y_});
+  apply_group(layer, Linear::o_proj, attended_, {y_});
   add_residual();
 }
 
@@ -268,14 +265,14 @@ void Pass::mlp_half(int layer) {
   norm(model_.norm(layer, NormParameter::post_attention), residual_, x_);
   act_at(sites_.at(layer, LayerPoint::mlp_input), x_);
   if (has_maps(hooks_, sites_.at(layer, LayerPoint::mlp_input))) keep(&Tape::Layer::mlp_input, layer, x_);
-  apply_group(layer, {Linear::gate_proj, 2}, x_, {gate_, up_});
+  apply_group(layer, Linear::gate_proj, x_, {gate_, up_});
   keep(&Tape::Layer::gate, layer, gate_);
   keep(&Tape::Layer::up, layer, up_);
   for_row_pieces(tokens_, threads_, [&](std::size_t first, std::size_t count) {
     float* gate = gate_.view().row(first);
     silu_product(gate, up_.view().row(first), gate, count * gate_.columns());
   });
-  apply_group(layer, {Linear::down_proj, 1}, gate_, {y_});
+  apply_group(layer, Linear::down_proj, gate_, {y_});
   add_residual();
 }
 

@@ -40,15 +40,18 @@ void PlainCache::append(const CacheTokens& tokens) {
   std::vector<std::int64_t>& positions = positions_[layer];
   const std::size_t old = positions.size();
   make_room(old + count);
-  Matrix k(count, kv_heads_ * head_dim_), v(count, kv_heads_ * head_dim_);
-  copy_rows(tokens.k, k);
-  copy_rows(tokens.v, v);
+  const auto copy = [&](ConstRows source, Matrix& target) {
+    target.resize(count, kv_heads_ * head_dim_);
+    copy_rows(source, target);
+    return target.view();
+  };
+  const Rows k = copy(tokens.k, new_k_), v = copy(tokens.v, new_v_);
   store(tokens.layer, tokens.positions[0], k, v);
   positions.insert(positions.end(), tokens.positions, tokens.positions + count);
   next_position_ = std::max(next_position_, positions.back() + 1);
   for (std::size_t head = 0; head < kv_heads_; ++head) {
-    copy_rows(k.view().part(head * head_dim_, head_dim_), head_rows(layer, Part::keys, head).slice(old, count));
-    copy_rows(v.view().part(head * head_dim_, head_dim_), head_rows(layer, Part::values, head).slice(old, count));
+    copy_rows(k.part(head * head_dim_, head_dim_), head_rows(layer, Part::keys, head).slice(old, count));
+    copy_rows(v.part(head * head_dim_, head_dim_), head_rows(layer, Part::values, head).slice(old, count));
   }
 }
 

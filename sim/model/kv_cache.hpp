@@ -57,7 +57,6 @@ class CacheFactory {
 /// residual window).
 class PlainCache : public KvCache {
  public:
-  /// kv_width = kv_heads * head_dim.
   PlainCache(std::size_t layers, std::size_t kv_heads, std::size_t head_dim);
   void append(const CacheTokens& tokens) override;
   KeyValues read(int layer, std::size_t kv_head) override;
@@ -80,6 +79,7 @@ class PlainCache : public KvCache {
 
   std::size_t capacity_ = 0;                          // tokens that each layer has room for
   Buffer values_;                                     // layer x part x head x capacity x head_dim
+  Matrix new_k_, new_v_;                              // of the last append
   std::vector<std::vector<std::int64_t>> positions_;  // by layer
   std::int64_t next_position_ = 0;
 };

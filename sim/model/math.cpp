@@ -65,23 +65,13 @@ void row_products_ref(ConstRows w, const float* x, float* y) {
   }
 }
 
-LOWBIT_CLONES void weighted_sum(const float* weight, ConstRows v, float* y) {
-  constexpr std::size_t kWide = 64, kLine = 16, kAhead = 16;  // rows that are fetched ahead, beyond the last one too
-  std::size_t c = 0;
-  for (; c + kWide <= v.columns; c += kWide) {
-    float sum[kWide] = {};
-    for (std::size_t i = 0; i < v.rows; ++i) {
-      const float* row = v.row(i) + c;
-      for (std::size_t j = 0; j < kWide; j += kLine) __builtin_prefetch(row + kAhead * v.stride + j);
-      for (std::size_t j = 0; j < kWide; ++j) sum[j] += weight[i] * row[j];
+void weighted_sums_ref(ConstRows weight, ConstRows v, Rows y) {
+  for (std::size_t h = 0; h < y.rows; ++h)
+    for (std::size_t c = 0; c < v.columns; ++c) {
+      float sum = 0;
+      for (std::size_t i = 0; i < v.rows; ++i) sum += weight.row(h)[i] * v.row(i)[c];
+      y.row(h)[c] = sum;
     }
-    for (std::size_t j = 0; j < kWide; ++j) y[c + j] = sum[j];
-  }
-  for (; c < v.columns; ++c) {
-    float sum = 0;
-    for (std::size_t i = 0; i < v.rows; ++i) sum += weight[i] * v.row(i)[c];
-    y[c] = sum;
-  }
 }
 
 LOWBIT_CLONES static void scale_row(const float* x, const float* gain, float factor, float* y, std::size_t n) {

@@ -21,8 +21,10 @@ void row_products(ConstRows w, const float* x, float* y, Reading reading = Readi
 /// The same, one value after the other; bits are equal on every target.
 void row_products_ref(ConstRows w, const float* x, float* y);
 
-/// y_c = sum of weight_i * v_ic over the rows i, in their order, in float32.
-void weighted_sum(const float* weight, ConstRows v, float* y);
+/// y_hc = sum of weight_hi * v_ic over the rows i, in their order, in float32.
+void weighted_sums(ConstRows weight, ConstRows v, Rows y);
+/// The same, one value after the other; bits are equal on every target.
+void weighted_sums_ref(ConstRows weight, ConstRows v, Rows y);
 
 /// y = gain * x / sqrt(mean(x^2) + epsilon), row by row; mean in double. y may be x.
 void rms_norm(ConstRows x, const float* gain, double epsilon, Rows y);

@@ -62,8 +62,11 @@ void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
 // Products with one row of x read the rows of their weights, laid end to end: each thread those of its own part, a
 // piece at a time; who has finished helps the others.
 struct Part {
-  alignas(64) std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> next{0};
   std::size_t end = 0;
+  // Two never share a cache line. Aligned memory, asked for with each product, would leave the heap in splinters that
+  // the next large request has to sweep up: 20 us a token.
+  std::size_t apart[14];
 
   // Takes rows first .. first + the result - 1; 0: all are taken. `kept`: one in so many of what is left stays.
   std::size_t take(std::size_t least, std::size_t kept, std::size_t& first) {

@@ -171,6 +171,33 @@ TEST_CASE("the product of one token has the bits of its reference on every targe
   kernels::force_target("");
 }
 
+TEST_CASE("weighted sums of several heads have the bits of one value after the other on every target", "[model]") {
+  const std::size_t keys = 21;
+  for (const std::string& target : kernels::targets()) {
+    kernels::force_target(target);
+    for (const std::size_t d : {0, 1, 8, 16, 24, 32, 48, 64, 80, 96, 128, 130})
+      for (const std::size_t heads : {0, 1, 2, 3, 4, 5, 7, 8, 11})
+        for (const std::size_t gap : {0, 3}) {  // between rows
+          const std::size_t stride = d + gap, across = keys + gap;
+          auto v = normals(keys * stride + 8, "v"), weight = normals(heads * across + 1, "w");
+          v[0] = -0.0f, v[5] = 1e-42f, weight[0] = -0.0f;
+          if (d == 96) v[7] = std::numeric_limits<float>::infinity();
+          const ConstRows rows(v.data(), keys, d, stride), weights(weight.data(), heads, keys, across);
+          std::vector<float> fast(heads * stride, 7.0f), slow(heads * stride, 7.0f);
+          weighted_sums(weights, rows, Rows(fast.data(), heads, d, stride));
+          weighted_sums_ref(weights, rows, Rows(slow.data(), heads, d, stride));
+          CAPTURE(target, d, heads, gap);
+          CHECK(std::equal(fast.begin(), fast.end(), slow.begin(), [](float a, float b) {
+            return (std::isnan(a) && std::isnan(b)) ||
+                   std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+          }));
+          weighted_sums(weights.part(0, 0), rows.slice(0, 0), Rows(fast.data(), heads, d, stride));
+          for (std::size_t h = 0; h < heads && d > 0; ++h) CHECK(fast[h * stride + d - 1] == 0);
+        }
+  }
+  kernels::force_target("");
+}
+
 TEST_CASE("the product of one token has the same bits on any number of threads", "[model]") {
   Matrix x(1, 96), w(2000, 96), one(1, 2000), three(1, 2000);
   const auto xs = normals(96, "x"), ws = normals(2000 * 96, "w");
