@@ -1,7 +1,7 @@
 """Result files of lowbit in Python: opened, checked, with named axes.
 
     import lowbit_results as lr
-    result = lr.open("results/runs/int_vs_fp/fig3.h5")
+    result = lr.open("results/runs/default/int_vs_fp/fig3.h5")
     result["qsnr"].sel(format="mxint8", kappa=4)      # xarray.DataArray
     result.report                                     # list of dicts, as rows of report.json
     result.reference["curve"]                         # published table: column name -> array
