@@ -1,6 +1,7 @@
 // lm_head: logits from the output of a pass, some rows at a time.
 #include <algorithm>
 
+#include "sim/huge_pages.hpp"
 #include "sim/model/forward.hpp"
 #include "sim/model/product.hpp"
 #include "sim/model/site_actions.hpp"
@@ -38,7 +39,9 @@ LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& th
       pass_(pass),
       threads_(threads),
       logits_(std::min(kLogitRows, pass.output.rows()), hooks.model().config().vocabulary),
-      input_(head_input(hooks, pass, own_input_, threads)) {}
+      input_(head_input(hooks, pass, own_input_, threads)) {
+  ask_for_huge_pages(logits_.data(), logits_.rows() * logits_.columns() * sizeof(float));
+}
 
 std::size_t LogitPieces::count() const {
   return (input_.rows + kLogitRows - 1) / kLogitRows;
