@@ -40,6 +40,7 @@ LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& th
       threads_(threads),
       logits_(std::min(kLogitRows, pass.output.rows()), hooks.model().config().vocabulary),
       input_(head_input(hooks, pass, own_input_, threads)) {
+  // for each pass anew: with small pages, one to two percent of it goes into asking for them
   ask_for_huge_pages(logits_.data(), logits_.rows() * logits_.columns() * sizeof(float));
 }
 

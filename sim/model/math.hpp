@@ -21,7 +21,8 @@ void row_products(ConstRows w, const float* x, float* y, Reading reading = Readi
 /// The same, one value after the other; bits are equal on every target.
 void row_products_ref(ConstRows w, const float* x, float* y);
 
-/// y_hc = sum of weight_hi * v_ic over the rows i, in their order, in float32.
+/// y_hc = sum of weight_hi * v_ic over the rows i, in their order, in float32. weight: heads x rows of v; y: heads x
+/// columns of v; all zero where v has no rows.
 void weighted_sums(ConstRows weight, ConstRows v, Rows y);
 /// The same, one value after the other; bits are equal on every target.
 void weighted_sums_ref(ConstRows weight, ConstRows v, Rows y);

@@ -64,8 +64,8 @@ void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
 struct Part {
   std::atomic<std::size_t> next{0};
   std::size_t end = 0;
-  // Two never share a cache line. Aligned memory, asked for with each product, would leave the heap in splinters that
-  // the next large request has to sweep up: 20 us a token.
+  // 128 bytes in all, so that two never share a cache line. Aligned memory, asked for with each product, would leave
+  // the heap in splinters that the next large request has to sweep up: 20 us a token.
   std::size_t apart[14];
 
   // Takes rows first .. first + the result - 1; 0: all are taken. `kept`: one in so many of what is left stays.

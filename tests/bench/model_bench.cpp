@@ -168,7 +168,7 @@ void decode(const Model& model, const Hooks& hooks, std::span<const std::int32_t
       tokens_taken.push_back(decoded[i]);
       ratio.push_back(read[i] / decoded[i]);
     }
-  // beside the weights, on the average
+  // keys and values that a token reads: the cache grows by a token at a time, so that half of the new ones count
   const double kept =
       static_cast<double>(cache->bytes()) * (1 - static_cast<double>(count) / (2 * static_cast<double>(first + count)));
   fmt::print("decoding {} tokens after {}; a token reads {:.0f} MB of weights, {:.0f} of keys and values\n", count,
@@ -280,7 +280,7 @@ void measure_all(const std::string& name, std::int64_t rounds, std::size_t threa
 
 int run(const std::vector<std::string>& arguments) {
   CommandLine line("bench_model", "Speed of the language model beside the limits of the machine.");
-  line.words("MODEL", "folder, or name of a model in the cache (default smollm2-135m)", 0, 1)
+  line.words("[MODEL]", "folder, or name of a model in the cache (default smollm2-135m)", 0, 1)
       .value("rounds", "N", "runs of each line, of which the fastest counts", "3")
       .value("threads", "N", "worker threads; 0: the CPUs that this process may use", "0");
   if (!line.parse(arguments)) return 0;
