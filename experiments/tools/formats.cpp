@@ -210,7 +210,7 @@ void print_one(const std::string& name, OutputForm form) {
 
 int run(const Words& words) {
   CommandLine line("lowbit formats", "lists the formats, or shows one in full");
-  line.words("NAME", "a format name: preset or element, with options as in int4:g128:s=fp16", 0, 1);
+  line.words("[NAME]", "a format name: preset or element, with options as in int4:g128:s=fp16", 0, 1);
   declare_output(line);
   if (!line.parse(words)) return 0;
   const OutputForm form = output_form(line);

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from lowbit_report import programs, render, rows
+from lowbit_report import programs
 
 
 def parse(arguments):
@@ -38,6 +38,8 @@ def parse(arguments):
 
 def main(arguments):
     options = parse(arguments)
+    from lowbit_report import render, rows  # need packages, which --help must not
+
     mode = "quick" if options.quick else "full" if options.full else "default"
     out = Path(options.out)
     folder = out / mode

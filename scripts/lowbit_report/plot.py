@@ -3,8 +3,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import h5py
-
 from lowbit_report import figures
 
 
@@ -18,6 +16,8 @@ def experiment_of(file):
     """Name of the experiment in a result file; exits with one line if it is none."""
     if not file.is_file():
         stop(66, f"no file '{file}'")
+    import h5py  # here, since --help needs no packages
+
     try:
         with h5py.File(file) as results:
             name = results.attrs.get("experiment")
@@ -45,4 +45,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ModuleNotFoundError as error:
+        stop(69, f"Python package '{error.name}' is missing (apt: python3-{error.name}); scripts/reproduce installs all that are needed")

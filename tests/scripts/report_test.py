@@ -18,6 +18,22 @@ def reproduce(*arguments, out):
                           text=True, cwd=ROOT)
 
 
+@pytest.mark.parametrize("module", ["lowbit_report", "lowbit_report.plot"])
+def test_help_needs_no_packages(module):
+    result = subprocess.run([sys.executable, "-S", "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT / "scripts")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("usage: scripts/")
+
+
+def test_plot_names_the_package_that_is_missing(tmp_path):
+    (tmp_path / "x.h5").touch()
+    result = subprocess.run([sys.executable, "-S", "-m", "lowbit_report.plot", str(tmp_path / "x.h5")], capture_output=True,
+                            text=True, cwd=ROOT / "scripts")
+    assert result.returncode == 69
+    assert result.stderr == ("plot: Python package 'h5py' is missing (apt: python3-h5py); scripts/reproduce installs all that "
+                             "are needed\n")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
