@@ -16,6 +16,7 @@
 #include "lowbit_version.hpp"
 #include "results/store/file_io.hpp"
 #include "results/store/hdf5_file.hpp"
+#include "sim/model/sgemm.hpp"
 
 // weak: a program that does no linear algebra is linked without OpenBLAS
 extern "C" {
@@ -64,6 +65,7 @@ std::string library_versions() {
   text += fmt::format(", Armadillo {}, Highway {}", LOWBIT_ARMADILLO, kernels::highway_version());
   if (openblas_get_config && openblas_get_corename)
     text += fmt::format(", {} (core {})", openblas_get_config(), openblas_get_corename());
+  if (const std::string library = model::sgemm_library(); !library.empty()) text += ", " + library;
   return text;
 }
 

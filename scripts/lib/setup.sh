@@ -6,6 +6,7 @@ build=${LOWBIT_BUILD_DIR:-$root/build}
 build_packages=(build-essential cmake ninja-build git ca-certificates pkg-config libarmadillo-dev libopenblas-dev
   libboost-program-options-dev libhdf5-dev libfmt-dev catch2 librandom123-dev libhwy-dev libbenchmark-dev
   nlohmann-json3-dev libsimdjson-dev zlib1g-dev)
+[ "$(uname -m)" != x86_64 ] || build_packages+=(libdnnl-dev)  # its fast code is for x86
 python_packages=(python3 python3-venv python3-numpy python3-scipy python3-h5py python3-xarray python3-h5netcdf
   python3-netcdf4 python3-pandas python3-matplotlib python3-jinja2)
 test_packages=(python3-pytest hdf5-tools strace valgrind)

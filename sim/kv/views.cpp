@@ -1,31 +1,14 @@
 // One pass over a whole text in the views of a cache: which query sees which slots sealed.
-#include <cblas.h>
-
 #include <algorithm>
 #include <stdexcept>
 
 #include "sim/kv/cache.hpp"
 #include "sim/kv/corrected.hpp"
 #include "sim/model/math.hpp"
+#include "sim/model/sgemm.hpp"
 
 namespace lowbit::kv {
 namespace {
-
-int size(std::size_t n) {
-  return static_cast<int>(n);
-}
-
-// c = beta c + a b^T, or a b.
-void multiply_transposed(ConstRows a, ConstRows b, Rows c) {
-  if (b.rows > 0)
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(a.rows), size(b.rows), size(a.columns), 1, a.data,
-                size(a.stride), b.data, size(b.stride), 0, c.data, size(c.stride));
-}
-void add_product(ConstRows a, ConstRows b, Rows c) {
-  if (b.rows > 0)
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(a.rows), size(b.columns), size(b.rows), 1, a.data,
-                size(a.stride), b.data, size(b.stride), 1, c.data, size(c.stride));
-}
 
 struct Pass {
   const model::AttentionCall& call;
@@ -75,14 +58,14 @@ void logits(const Tile& tile, const Forms& k, Rows weight) {
   const std::size_t d = tile.pass.call.shape.head_dim, mixed = split.some - split.all;
   const ConstRows q = tile.pass.call.q.part(tile.head * d, d).slice(tile.first, tile.rows());
   const auto give = [&](ConstRows keys, std::size_t from, std::size_t to) {
-    multiply_transposed(q, keys.slice(from, to - from), weight.part(from, to - from));
+    model::sgemm(q, model::transpose(keys.slice(from, to - from)), weight.part(from, to - from));
   };
   give(k.plain, 0, split.sinks);
   give(k.sealed, split.sinks, split.some);
   give(k.plain, split.some, tile.last);
   if (mixed == 0) return;
   Matrix open(tile.rows(), mixed);
-  multiply_transposed(q, k.plain.slice(split.all, mixed), open);
+  model::sgemm(q, model::transpose(k.plain.slice(split.all, mixed)), open);
   for (std::size_t i = 0; i < tile.rows(); ++i) {
     const std::size_t end = std::max(tile.end(side, i), split.all);
     std::copy(open.view().row(i) + (end - split.all), open.view().row(i) + mixed, weight.row(i) + end);
@@ -104,12 +87,12 @@ void mix(const Tile& tile, Rows weight, const Forms& v, Rows out) {
     std::fill_n(out.row(i), out.columns, 0.0f);
   }
   const auto add = [&](ConstRows values, std::size_t from, std::size_t to) {
-    add_product(weight.part(from, to - from), values.slice(from, to - from), out);
+    model::sgemm(weight.part(from, to - from), values.slice(from, to - from), out, model::Sum::add);
   };
   add(v.plain, 0, split.sinks);
   add(v.sealed, split.sinks, split.some);
   add(v.plain, split.some, tile.last);
-  add_product(open, v.plain.slice(split.all, mixed), out);
+  model::sgemm(open, v.plain.slice(split.all, mixed), out, model::Sum::add);
 }
 
 // Adds phi_q(q_n) . phi_k(e_i) to the weights of the sealed slots that query n sees: numerator and denominator terms of
@@ -119,8 +102,8 @@ void correct(const Tile& tile, const HeadFeatures& features, Rows weight, std::v
   const Split split(tile.pass, side, tile.first, tile.last);
   const std::size_t width = split.some - split.sinks, group = features.query.size();
   Matrix added(tile.rows(), width);
-  multiply_transposed(features.query[tile.head % group].view().slice(tile.first, tile.rows()),
-                      features.key.view().slice(split.sinks, width), added);
+  model::sgemm(features.query[tile.head % group].view().slice(tile.first, tile.rows()),
+               model::transpose(features.key.view().slice(split.sinks, width)), added);
   for (std::size_t i = 0; i < tile.rows(); ++i) {
     const std::size_t end = std::min(tile.end(side, i), tile.first + i + 1);
     for (std::size_t t = split.sinks; t < end; ++t) {

@@ -1,18 +1,13 @@
 #include "sim/model/attention.hpp"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "sim/model/math.hpp"
+#include "sim/model/sgemm.hpp"
 
 namespace lowbit::model {
 namespace {
-
-int size(std::size_t n) {
-  return static_cast<int>(n);
-}
 
 struct KeyRange {
   std::size_t first = 0, last = 0;  // keys first .. last - 1
@@ -60,10 +55,8 @@ void softmax_tile(Tile& tile, const AttentionCall& call, const KeyValues& kv, st
   tile.weight.resize(std::max(tile.weight.size(), tile.rows * width));
   tile.sum.assign(tile.rows, 0);
   if (width == 0) return;
-  const float* q = call.q.row(tile.row) + head * d;
-  const ConstRows k = kv.k.slice(tile.span.first, width);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.rows), size(width), size(d), 1, q, size(call.q.stride),
-              k.data, size(k.stride), 0, tile.weight.data(), size(width));
+  sgemm(call.q.slice(tile.row, tile.rows).part(head * d, d), transpose(kv.k.slice(tile.span.first, width)),
+        Rows(tile.weight.data(), tile.rows, width));
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* row = tile.weight.data() + i * width;
     const std::size_t first = tile.range[i].first - tile.span.first, last = tile.range[i].last - tile.span.first;
@@ -143,9 +136,7 @@ AttentionStats plain_attention(const AttentionCall& call) {
     softmax_tile(tile, call, kv, head);
     const Rows out = call.output.part(head * d, d).slice(tile.row, tile.rows);
     const ConstRows v = kv.v.slice(tile.span.first, tile.width());
-    if (tile.width() > 0)
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.rows), size(d), size(tile.width()), 1,
-                  tile.weight.data(), size(tile.width()), v.data, size(v.stride), 0, out.data, size(out.stride));
+    if (tile.width() > 0) sgemm(ConstRows(tile.weight.data(), tile.rows, tile.width()), v, out);
     for (std::size_t i = 0; i < tile.rows; ++i) {
       normalise(out.row(i), tile.sum[i], d);
       pairs[index] += static_cast<double>(tile.range[i].last - tile.range[i].first);
@@ -189,27 +180,20 @@ struct HeadGradient {
 void add_tile_gradient(const HeadGradient& g, Tile& tile, std::vector<float>& dp) {
   softmax_tile(tile, g.call, g.kv, g.head);
   const std::size_t width = tile.width(), d = g.call.shape.head_dim;
-  const int n = size(width), m = size(tile.rows), k = size(d);
   dp.resize(std::max(dp.size(), tile.rows * width));
+  const Rows weight(tile.weight.data(), tile.rows, width), weight_gradient(dp.data(), tile.rows, width);
   const ConstRows dout = g.dout.slice(tile.row, tile.rows);
-  const float* q = g.call.q.row(tile.row) + g.head * d;
+  for (std::size_t i = 0; i < tile.rows; ++i)
+    scale_values(weight.row(i), static_cast<float>(inverse(tile.sum[i])), width);
+  sgemm(transpose(weight), dout, g.dv.view().slice(tile.span.first, width), Sum::add);
+  sgemm(dout, transpose(g.kv.v.slice(tile.span.first, width)), weight_gradient);
   for (std::size_t i = 0; i < tile.rows; ++i) {
-    scale_values(tile.weight.data() + i * width, static_cast<float>(inverse(tile.sum[i])), width);
+    const float mean = static_cast<float>(dot(weight.row(i), weight_gradient.row(i), width));
+    softmax_row_backward(weight.row(i), weight_gradient.row(i), mean, g.call.shape.scale, width);
   }
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, dout.data, size(dout.stride),
-              1, g.dv.view().row(tile.span.first), k);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, dout.data, size(dout.stride),
-              g.kv.v.row(tile.span.first), size(g.kv.v.stride), 0, dp.data(), n);
-  for (std::size_t i = 0; i < tile.rows; ++i) {
-    float* p = tile.weight.data() + i * width;
-    const float mean = static_cast<float>(dot(p, dp.data() + i * width, width));
-    softmax_row_backward(p, dp.data() + i * width, mean, g.call.shape.scale, width);
-  }
-  const Rows dq = g.dq.slice(tile.row, tile.rows);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, n, 1, tile.weight.data(), n, g.kv.k.row(tile.span.first),
-              size(g.kv.k.stride), 0, dq.data, size(dq.stride));
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, tile.weight.data(), n, q, size(g.call.q.stride), 1,
-              g.dk.view().row(tile.span.first), k);
+  sgemm(weight, g.kv.k.slice(tile.span.first, width), g.dq.slice(tile.row, tile.rows));
+  sgemm(transpose(weight), g.call.q.slice(tile.row, tile.rows).part(g.head * d, d),
+        g.dk.view().slice(tile.span.first, width), Sum::add);
 }
 
 // The shares of the query heads of a group, added in order.

@@ -61,9 +61,9 @@ double small_divergence(const std::vector<double>& p, const std::vector<double>&
 struct Pass {
   const Hooks& hooks;
   PassResult result;
-  LogitPieces logits;
+  LogitPieces logits;  // two passes at a time, in the memory of one
   Pass(const Hooks& hooks, std::span<const std::int32_t> window, Threads& threads)
-      : hooks(hooks), result(run(hooks, window, threads)), logits(hooks, result, threads) {}
+      : hooks(hooks), result(run(hooks, window, threads)), logits(hooks, result, threads, kLogitRows / 2) {}
   static PassResult run(const Hooks& hooks, std::span<const std::int32_t> window, Threads& threads) {
     const TokenSpan span{window, nullptr};
     return forward(hooks, {&span, 1}, threads);

@@ -47,11 +47,17 @@ struct PassResult {
 /// on how the tokens are divided into passes, never on threads.
 PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads& threads, Tape* tape = nullptr);
 
-/// Logits of a pass in pieces of kLogitRows rows. Maps and observers of lm_head act on the way: on its input sequence
-/// by sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
+/// 256 x 49152 logits are 50 MB.
+inline constexpr std::size_t kLogitRows = 256;
+
+/// Logits of a pass in pieces of some rows. Maps and observers of lm_head act on the way: on its input sequence by
+/// sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
 class LogitPieces {
  public:
-  LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads);
+  LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads, std::size_t rows = kLogitRows);
+  ~LogitPieces();
+  LogitPieces(const LogitPieces&) = delete;
+  LogitPieces& operator=(const LogitPieces&) = delete;
   /// The input of lm_head, after its maps.
   ConstRows input() const { return input_; }
   std::size_t count() const;
@@ -63,11 +69,10 @@ class LogitPieces {
   const Hooks& hooks_;
   const PassResult& pass_;
   Threads& threads_;
+  std::size_t rows_;
   Matrix own_input_, logits_;
   ConstRows input_;
 };
-/// 128 x 49152 logits are 25 MB.
-inline constexpr std::size_t kLogitRows = 128;
 
 /// consume(first row, logits) for each piece in order.
 void for_each_logits(const Hooks& hooks, const PassResult& pass, Threads& threads,

@@ -1,5 +1,7 @@
 // lm_head: logits from the output of a pass, some rows at a time.
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "sim/huge_pages.hpp"
 #include "sim/model/forward.hpp"
@@ -32,29 +34,50 @@ ConstRows head_input(const Hooks& hooks, const PassResult& pass, Matrix& copy, T
   return copy;
 }
 
+// Memory of logits whose pass has ended, for the next one: two percent of a pass would go into new pages.
+std::vector<Matrix>& spare() {
+  static thread_local std::vector<Matrix> matrices;
+  return matrices;
+}
+
+Matrix take_logits(std::size_t rows, std::size_t columns) {
+  Matrix logits;
+  if (!spare().empty()) {
+    logits = std::move(spare().back());
+    spare().pop_back();
+  }
+  if (rows * columns > logits.rows() * logits.columns()) {
+    logits = Matrix(rows, columns);
+    ask_for_huge_pages(logits.data(), rows * columns * sizeof(float));
+  }
+  return logits;
+}
+
 }  // namespace
 
-LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads)
+LogitPieces::LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads, std::size_t rows)
     : hooks_(hooks),
       pass_(pass),
       threads_(threads),
-      logits_(std::min(kLogitRows, pass.output.rows()), hooks.model().config().vocabulary),
-      input_(head_input(hooks, pass, own_input_, threads)) {
-  // for each pass anew: with small pages, one to two percent of it goes into asking for them
-  ask_for_huge_pages(logits_.data(), logits_.rows() * logits_.columns() * sizeof(float));
+      rows_(rows),
+      logits_(take_logits(std::min(rows, pass.output.rows()), hooks.model().config().vocabulary)),
+      input_(head_input(hooks, pass, own_input_, threads)) {}
+
+LogitPieces::~LogitPieces() {
+  spare().push_back(std::move(logits_));
 }
 
 std::size_t LogitPieces::count() const {
-  return (input_.rows + kLogitRows - 1) / kLogitRows;
+  return (input_.rows + rows_ - 1) / rows_;
 }
 
 std::size_t LogitPieces::first_row(std::size_t piece) const {
-  return piece * kLogitRows;
+  return piece * rows_;
 }
 
 Rows LogitPieces::compute(std::size_t piece) {
-  const std::size_t first = first_row(piece), rows = std::min(kLogitRows, input_.rows - first);
-  const Rows out = logits_.view().slice(0, rows);
+  const std::size_t first = first_row(piece), rows = std::min(rows_, input_.rows - first);
+  const Rows out(logits_.data(), rows, hooks_.model().config().vocabulary);
   head_product(hooks_, cut(pass_.sequences, first, rows), input_.slice(first, rows), out, threads_);
   return out;
 }

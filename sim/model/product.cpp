@@ -1,7 +1,5 @@
 #include "sim/model/product.hpp"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cassert>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "sim/model/math.hpp"
+#include "sim/model/sgemm.hpp"
 
 namespace lowbit::model {
 namespace {
@@ -16,17 +15,12 @@ namespace {
 // Each call packs its operands anew: larger tiles pack less, smaller ones share better.
 constexpr std::size_t kRowTile = 512;
 constexpr std::size_t kColumnTile = 384;
-// lm_head: few rows, so many columns that each thread gets enough wide tiles.
-constexpr std::size_t kWideTile = 1536, kWide = 16384;
 // A single token reads each weight once: a thread takes what is left of its rows but for one in kKept, down to this
 // many bytes, so that threads end together; a helper leaves half of what it finds to other helpers. Few pieces, since
 // memory begins each of them anew.
 constexpr std::size_t kKept = 5, kKeptByHelpers = 2;
 constexpr std::size_t kLeastBytes = 1 << 15;
 
-int size(std::size_t n) {
-  return static_cast<int>(n);
-}
 std::size_t tiles(std::size_t n, std::size_t tile) {
   return (n + tile - 1) / tile;
 }
@@ -41,8 +35,7 @@ std::size_t even_tile(std::size_t n, std::size_t tile) {
 
 struct Tiling {
   std::size_t row_tile, column_tile;
-  explicit Tiling(const Product& p)
-      : row_tile(kRowTile), column_tile(p.y.columns >= kWide ? kWideTile : even_tile(p.y.columns, kColumnTile)) {}
+  explicit Tiling(const Product& p) : row_tile(kRowTile), column_tile(even_tile(p.y.columns, kColumnTile)) {}
   std::size_t count(const Product& p) const { return tiles(p.y.rows, row_tile) * tiles(p.y.columns, column_tile); }
 };
 
@@ -52,8 +45,7 @@ void multiply_tile(const Product& p, const Tiling& tiling, std::size_t tile) {
   const std::size_t row = tile % down * tiling.row_tile, column = tile / down * tiling.column_tile;
   const std::size_t rows = std::min(tiling.row_tile, p.y.rows - row);
   const std::size_t columns = std::min(tiling.column_tile, p.y.columns - column);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(rows), size(columns), size(p.x.columns), 1, p.x.row(row),
-              size(p.x.stride), p.w.row(column), size(p.w.stride), 0, p.y.row(row) + column, size(p.y.stride));
+  sgemm(p.x.slice(row, rows), transpose(p.w.slice(column, columns)), p.y.slice(row, rows).part(column, columns));
   if (p.bias == nullptr) return;
   for (std::size_t i = row; i < row + rows; ++i)
     for (std::size_t c = column; c < column + columns; ++c) p.y.row(i)[c] += p.bias[c];
@@ -162,9 +154,9 @@ void multiply_by_weight(ConstRows dy, ConstRows w, Rows dx, bool add, Threads& t
   const std::size_t across = tiles(dx.columns, wide);
   threads.parallel_for(tiles(dx.rows, down) * across, [&](std::size_t task) {
     const std::size_t row = task / across * down, column = task % across * wide;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(std::min(down, dx.rows - row)),
-                size(std::min(wide, dx.columns - column)), size(dy.columns), 1, dy.row(row), size(dy.stride),
-                w.data + column, size(w.stride), add ? 1 : 0, dx.row(row) + column, size(dx.stride));
+    const std::size_t rows = std::min(down, dx.rows - row), columns = std::min(wide, dx.columns - column);
+    sgemm(dy.slice(row, rows), w.part(column, columns), dx.slice(row, rows).part(column, columns),
+          add ? Sum::add : Sum::replace);
   });
 }
 
@@ -174,9 +166,8 @@ void multiply_transposed(ConstRows dy, ConstRows x, Rows dw, Threads& threads) {
   const std::size_t across = tiles(dw.columns, wide);
   threads.parallel_for(tiles(dw.rows, down) * across, [&](std::size_t task) {
     const std::size_t row = task / across * down, column = task % across * wide;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size(std::min(down, dw.rows - row)),
-                size(std::min(wide, dw.columns - column)), size(dy.rows), 1, dy.data + row, size(dy.stride),
-                x.data + column, size(x.stride), 0, dw.row(row) + column, size(dw.stride));
+    const std::size_t rows = std::min(down, dw.rows - row), columns = std::min(wide, dw.columns - column);
+    sgemm(transpose(dy.part(row, rows)), x.part(column, columns), dw.slice(row, rows).part(column, columns));
   });
 }
 

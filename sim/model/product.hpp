@@ -1,5 +1,5 @@
-// Matrix products of the model: fixed output tiles, each a single-threaded BLAS call, so that the bits do not depend on
-// the number of threads.
+// Matrix products of the model: fixed output tiles, each a call of sgemm on one thread, so that the bits do not depend
+// on the number of threads.
 #pragma once
 #include <initializer_list>
 #include <span>

@@ -46,8 +46,8 @@ struct Lanes {
   HWY_INLINE Lanes() {
     for (std::size_t k = 0; k < kVectors; ++k) sum[k] = hn::Zero(D());
   }
-  // Asks for the lines at w + ahead, one after each line that it reads. Two requests side by side cost Intel's servers a
-  // fifth of the speed: the compiler must leave them where they are.
+  // Asks for the lines at w + ahead, one after each line that it reads. Two requests side by side cost Intel's servers
+  // a fifth of the speed: the compiler must leave them where they are.
   template <int kLocality>
   HWY_INLINE void add(const float* w, const float* x, std::size_t ahead) {
 #pragma GCC unroll 8

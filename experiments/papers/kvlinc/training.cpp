@@ -1,12 +1,11 @@
 #include "experiments/papers/kvlinc/training.hpp"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "sim/model/attention.hpp"
 #include "sim/model/math.hpp"
+#include "sim/model/sgemm.hpp"
 
 namespace lowbit::kvlinc {
 namespace {
@@ -15,10 +14,6 @@ std::vector<double> doubles(ConstRows rows) {
   std::vector<double> out;
   for (std::size_t t = 0; t < rows.rows; ++t) out.insert(out.end(), rows.row(t), rows.row(t) + rows.columns);
   return out;
-}
-
-int size(std::size_t n) {
-  return static_cast<int>(n);
 }
 
 /// Queries first .. first + rows - 1 of one query head, and which slots they see from the cache.
@@ -34,15 +29,13 @@ struct Tile {
 // q k^T over slots 0 .. last - 1.
 Matrix logits(const Tile& tile, const Matrix& k) {
   Matrix out(tile.q.rows, tile.last());
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, size(tile.q.rows), size(tile.last()), size(tile.q.columns), 1,
-              tile.q.data, size(tile.q.stride), k.data(), size(k.columns()), 0, out.data(), size(tile.last()));
+  model::sgemm(tile.q, model::transpose(k.view().slice(0, tile.last())), out);
   return out;
 }
 
 // sums += weights v.
 void add_product(const Tile& tile, const Matrix& weights, const Matrix& v, Matrix& sums) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(tile.q.rows), size(v.columns()), size(tile.last()), 1,
-              weights.data(), size(tile.last()), v.data(), size(v.columns()), 1, sums.data(), size(v.columns()));
+  model::sgemm(weights, v.view().slice(0, tile.last()), sums, model::Sum::add);
 }
 
 // Sums of weights and of weighted values, not divided; with the cache's rows below `sealed`, or (plain) without.

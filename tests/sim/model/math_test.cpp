@@ -9,6 +9,7 @@
 #include "formats/kernels/kernels.hpp"
 #include "sim/model/product.hpp"
 #include "sim/model/rope.hpp"
+#include "sim/model/sgemm.hpp"
 #include "sim/rng.hpp"
 #include "tests/sim/model/support.hpp"
 
@@ -96,6 +97,49 @@ TEST_CASE("norms and activations have the gradients of finite differences", "[mo
     CHECK(dgate[i] == Approx(weight[i] * up[i] * (silu(x[i] + 1e-6) - silu(x[i] - 1e-6)) / 2e-6).margin(1e-5));
     CHECK(dup[i] == Approx(weight[i] * silu(x[i])).margin(1e-6));
   }
+}
+
+TEST_CASE("sgemm equals sums in double, transposed or not, whatever lies between rows", "[model]") {
+  for (const std::size_t inner : {0, 1, 33, 256})
+    for (const std::size_t gap : {0, 3, 256})
+      for (const bool a_transposed : {false, true})
+        for (const bool b_transposed : {false, true})
+          for (const Sum sum : {Sum::replace, Sum::add}) {
+            const std::size_t m = 37, n = 19;
+            const auto stored = [&](std::size_t rows, std::size_t columns, bool transposed) {
+              return transposed ? std::pair(columns, rows) : std::pair(rows, columns);
+            };
+            const auto [a_rows, a_columns] = stored(m, inner, a_transposed);
+            const auto [b_rows, b_columns] = stored(inner, n, b_transposed);
+            const auto a = normals(a_rows * (a_columns + gap) + 1, "a"),
+                       b = normals(b_rows * (b_columns + gap) + 1, "b");
+            const std::vector<float> before = normals(m * (n + gap), "c");
+            std::vector<float> c = before;
+            const ConstRows a_rows_of(a.data(), a_rows, a_columns, a_columns + gap);
+            const ConstRows b_rows_of(b.data(), b_rows, b_columns, b_columns + gap);
+            sgemm(a_transposed ? transpose(a_rows_of) : a_rows_of, b_transposed ? transpose(b_rows_of) : b_rows_of,
+                  Rows(c.data(), m, n, n + gap), sum);
+            // a float32 sum in any order: Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
+            const double unit = std::ldexp(1.0, -24) * static_cast<double>(inner + 1);
+            bool close = true, kept = true;
+            for (std::size_t i = 0; i < m; ++i) {
+              for (std::size_t j = 0; j < n; ++j) {
+                double exact = sum == Sum::add ? before[i * (n + gap) + j] : 0, size = std::abs(exact);
+                for (std::size_t k = 0; k < inner; ++k) {
+                  const double term = static_cast<double>(a_transposed ? a_rows_of.row(k)[i] : a_rows_of.row(i)[k]) *
+                                      (b_transposed ? b_rows_of.row(j)[k] : b_rows_of.row(k)[j]);
+                  exact += term;
+                  size += std::abs(term);
+                }
+                close = close && std::abs(c[i * (n + gap) + j] - exact) <= unit / (1 - unit) * size;
+              }
+              for (std::size_t j = n; j < n + gap; ++j)
+                kept = kept && c[i * (n + gap) + j] == before[i * (n + gap) + j];
+            }
+            CAPTURE(inner, gap, a_transposed, b_transposed);
+            CHECK(close);
+            CHECK(kept);
+          }
 }
 
 TEST_CASE("products equal sums in double on ragged tiles", "[model]") {
