@@ -326,7 +326,10 @@ int guarded_main(std::string_view program, int (*body)(const std::vector<std::st
     return finish_output(program, body(arguments));
   } catch (const Error& e) {
     std::fflush(stdout);
-    complain(program, fmt::format("error: {}", e.what()));
+    std::string_view what = e.what();
+    // commands put their name before what they refuse ("lowbit eval: ..."): of a program that is one command, once
+    if (what.starts_with(fmt::format("{}: ", program))) what.remove_prefix(program.size() + 2);
+    complain(program, fmt::format("error: {}", what));
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     complain(program, "error: out of memory");

@@ -48,4 +48,5 @@ if __name__ == "__main__":
     try:
         main()
     except ModuleNotFoundError as error:
-        stop(69, f"Python package '{error.name}' is missing (apt: python3-{error.name}); scripts/reproduce installs all that are needed")
+        stop(69, f"Python package '{error.name}' is missing (apt: python3-{error.name}); scripts/reproduce installs all that are "
+             "needed")

@@ -50,8 +50,9 @@ PassResult forward(const Hooks& hooks, std::span<const TokenSpan> spans, Threads
 /// 256 x 49152 logits are 50 MB.
 inline constexpr std::size_t kLogitRows = 256;
 
-/// Logits of a pass in pieces of some rows. Maps and observers of lm_head act on the way: on its input sequence by
-/// sequence, on its output piece by piece. Hooks, pass and threads must outlive it.
+/// Logits of a pass in pieces of `rows` rows. Maps and observers of lm_head act on the way: on its input sequence by
+/// sequence, on its output piece by piece. Hooks, pass and threads must outlive it. The calling thread keeps the memory of
+/// its logits for the next one.
 class LogitPieces {
  public:
   LogitPieces(const Hooks& hooks, const PassResult& pass, Threads& threads, std::size_t rows = kLogitRows);

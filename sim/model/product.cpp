@@ -12,7 +12,7 @@
 namespace lowbit::model {
 namespace {
 
-// Each call packs its operands anew: larger tiles pack less, smaller ones share better.
+// Libraries that pack what they multiply do so with each call: larger tiles pack less, smaller ones share better.
 constexpr std::size_t kRowTile = 512;
 constexpr std::size_t kColumnTile = 384;
 // A single token reads each weight once: a thread takes what is left of its rows but for one in kKept, down to this

@@ -24,9 +24,10 @@ inline Operand transpose(ConstRows rows) {
 }
 
 enum class Sum { replace, add };
-/// c = a b, or with Sum::add c + a b: float32 sums whose order, and with it the bits, depends on the processor and on
-/// the library, not on threads. oneDNN's where the build has it, which packs such small products at less cost, else
-/// OpenBLAS's. c overlaps neither a nor b.
+/// c (m x n) = a (m x k) b (k x n), or with Sum::add c + a b; of k = 0 the empty sum. c overlaps neither a nor b. The
+/// order of the float32 sums, and with it the bits, depends on the processor and on the library, not on threads:
+/// oneDNN's where the build has it, since OpenBLAS spends a fifth of its time on packing products as small as a
+/// layer's. Error: std::bad_alloc.
 void sgemm(const Operand& a, const Operand& b, Rows c, Sum sum = Sum::replace);
 
 /// Name and version of the library behind sgemm where it is not OpenBLAS, with the instruction set it uses; else empty.

@@ -231,7 +231,7 @@ void report(const Model& model) {
   line("prefill 512, s", prefill.wall, prefill.cpu);
   line("prefill 512, tokens/s", kTokens / prefill.wall, kTokens / prefill.cpu);
   line("prefill 512, GFLOP/s", gflops(flops, prefill.wall), gflops(flops, prefill.cpu));
-  line("  over the fastest sgemm (goal 0.8)", gflops(flops, prefill.wall) / peak_wall, gflops(flops, prefill.cpu) / peak_cpu);
+  line("  over the fastest (goal 0.8)", gflops(flops, prefill.wall) / peak_wall, gflops(flops, prefill.cpu) / peak_cpu);
   std::vector<double> pair_ratio;
   const std::vector<double>& products = best[fastest].walls;
   for (std::size_t i = 0; i < kPrefills; ++i)

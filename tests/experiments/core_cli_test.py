@@ -31,7 +31,7 @@ def files(folder):
 
 BAD = [
     # arguments, exit code, what the line must name
-    (["--nope"], 2, "unknown option '--nope'"),
+    (["--nope"], 2, "example: error: unknown option '--nope'"),
     (["--see", "5"], 2, "did you mean '--seed'"),
     (["--seed", "-1"], 2, "--seed: '-1'"),
     (["--seed", "nan"], 2, "--seed: 'nan'"),
